@@ -1,0 +1,86 @@
+//! The commands: arguments in, exit code out.
+//!
+//! Owns what a person or a script types and what is printed back. It decides nothing about rules or patients: `store`
+//! loads, `engine` answers, `render` lays out, `server` serves. Every flag has an environment variable `RUBOR_...`.
+
+mod check;
+mod evaluate;
+mod junit;
+mod sources;
+mod test;
+mod test_report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::ServeArgs;
+use crate::render::complain;
+use crate::server;
+
+/// The address that `healthcheck` asks where nothing else is said.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
+
+/// A triage rules engine over gRPC: readable YAML rules in, scored differentials with reasons and red flags out.
+///
+/// It supports a decision and makes none.
+#[derive(Debug, Parser)]
+#[command(name = "rubor", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the rules over gRPC, and reload them when they change.
+    Serve(ServeArgs),
+    /// Read, check and compile rules, run their worked cases, and show everything that is wrong.
+    Check(check::Args),
+    /// Run the worked cases and report what holds, what they cover and how often the rules are right.
+    Test(test::Args),
+    /// Answer one request (protobuf JSON, or the same in YAML), as the service would.
+    Evaluate(evaluate::Args),
+    /// Ask a running server for its health; for containers.
+    Healthcheck {
+        /// Address of the server.
+        #[arg(value_name = "ADDR", env = "RUBOR_LISTEN", default_value = DEFAULT_ADDRESS)]
+        address: String,
+    },
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => match server::serve(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                fail(&message);
+                ExitCode::FAILURE
+            }
+        },
+        Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Healthcheck { address } if server::healthcheck(&address) => ExitCode::SUCCESS,
+        Command::Healthcheck { address } => {
+            fail(&format!("no healthy server at {address}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints why a command could not do what it was asked.
+fn fail(message: &str) {
+    complain(&format!("error: {message}\n"));
+}

@@ -1,0 +1,117 @@
+//! Settings of the server: every flag, with its environment variable and its default.
+//!
+//! Owns reading them. What they do is `server`'s.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use tracing::level_filters::LevelFilter;
+
+use crate::observe::logs::LogFormat;
+use crate::store::RuleSource;
+
+/// Settings of `rubor serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Folder of rule packs, or of one pack [default: ./rules if it is there, else the pack inside the binary]
+    #[arg(long, env = "RUBOR_RULES", value_name = "DIR")]
+    pub rules: Option<PathBuf>,
+
+    /// Address for gRPC
+    #[arg(long, env = "RUBOR_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:50051")]
+    pub listen: String,
+
+    /// Address for metrics, health and status over HTTP; empty turns it off
+    #[arg(long, env = "RUBOR_ADMIN", value_name = "ADDR", default_value = "127.0.0.1:9464")]
+    pub admin: String,
+
+    /// How often the content of the rules folder is compared (500ms, 2s, 1m)
+    #[arg(long, env = "RUBOR_POLL_INTERVAL", value_name = "TIME", default_value = "1s", value_parser = time_above_zero)]
+    pub poll_interval: Duration,
+
+    /// How long to answer on as before, but unhealthy, when told to stop, so that balancers notice
+    #[arg(long, env = "RUBOR_DRAIN_PAUSE", value_name = "TIME", default_value = "500ms", value_parser = time)]
+    pub drain_pause: Duration,
+
+    /// How long calls in flight may take to finish after that
+    #[arg(long, env = "RUBOR_DRAIN_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = time)]
+    pub drain_timeout: Duration,
+
+    /// How many calls may be in flight; more are answered RESOURCE_EXHAUSTED
+    #[arg(
+        long, env = "RUBOR_MAX_IN_FLIGHT", value_name = "COUNT", default_value = "1024",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    pub max_in_flight: u32,
+
+    /// The pack of requests that name none, where there are several
+    #[arg(long, env = "RUBOR_DEFAULT_PACK", value_name = "PACK")]
+    pub default_pack: Option<String>,
+
+    /// How log entries look
+    #[arg(long, env = "RUBOR_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// How much is logged: off, error, warn, info, debug or trace. Nothing about a patient is, at any level
+    #[arg(long, env = "RUBOR_LOG", value_name = "LEVEL", default_value = "info")]
+    pub log: LevelFilter,
+}
+
+impl ServeArgs {
+    /// Where the rules come from.
+    #[must_use]
+    pub fn source(&self) -> RuleSource {
+        rule_source(self.rules.as_deref())
+    }
+}
+
+
+/// The folder that is named, else `./rules` if it is there, else the pack inside the binary.
+#[must_use]
+pub fn rule_source(rules: Option<&Path>) -> RuleSource {
+    match rules {
+        Some(folder) => RuleSource::Folder(folder.to_owned()),
+        None if Path::new("rules").is_dir() => RuleSource::Folder(PathBuf::from("rules")),
+        None => RuleSource::Embedded,
+    }
+}
+
+fn time_above_zero(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err("must be above zero".into()),
+        time => Ok(time),
+    }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and a unit: 500ms, 2s, 1.5s or 1m".to_owned();
+    let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(unit_at);
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "s" => number,
+        "m" => number * 60.0,
+        _ => return Err(wrong()),
+    };
+    // Longer than a day is a slip of the unit.
+    if seconds <= 86_400.0 { Duration::try_from_secs_f64(seconds).map_err(|_| wrong()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{time, time_above_zero};
+    use std::time::Duration;
+
+    #[test]
+    fn times_have_a_number_and_a_unit() {
+        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(time("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "5", "s", "-1s", "1h", "infs", "1e9s", "1 s x"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        assert!(time("0s").is_ok() && time_above_zero("0s").is_err());
+    }
+}

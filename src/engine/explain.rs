@@ -1,0 +1,377 @@
+//! Words, sources and order: a dense evaluation made into an answer.
+//!
+//! Owns what is said and quoted. It decides nothing: every number and state in it was decided by `evaluate`.
+
+use super::answer::{
+    Answer, ConditionInfo, Contribution, Counting, Differential, Direction, Group, Notice, NoticeKind, Outcome, Question, QuestionKind,
+    QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason, UrgencyReasonKind, UrgencyStatus,
+};
+use super::evaluate::score::Tally;
+use super::evaluate::{Evaluation, FlagState, deciding_findings, group_urgency, share_at_or_above, undecided_findings};
+use super::finding::Findings;
+use super::plan::{Ask, Plan};
+use super::question::{Asked, Why, contradicted, next_questions};
+use super::truth::Truth;
+use super::urgency::Urgency;
+use super::vocabulary::{FindingIndex, Kind};
+use super::weight::Weight;
+use std::collections::BTreeSet;
+
+/// What a caller wants to see.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AnswerOptions {
+    /// Differentials a group; 0 for the default of 10.
+    pub max_differentials: usize,
+    /// Questions; 0 for the default of 5.
+    pub max_questions: usize,
+    /// Leaves contributions and undecided rules out.
+    pub omit_rationale: bool,
+    /// Leaves the questions out, which are most of the work; `should_stop` is then true only after an emergency.
+    pub omit_questions: bool,
+}
+
+/// Puts an evaluation into words.
+#[must_use]
+pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, options: &AnswerOptions) -> Answer {
+    let telling = Telling { plan, findings, evaluation, options };
+    let (asked, should_stop) = if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation) };
+    let most = if options.max_questions == 0 { 5 } else { options.max_questions };
+    let header = &plan.header;
+    let headline = &header.headlines[evaluation.urgency.index()];
+    let groups = telling.groups();
+    let outcome = if groups.iter().any(|group| group.outcome == Outcome::Determined) { Outcome::Determined } else { Outcome::Insufficient };
+    let draft = if header.review_status == "signed_off" { "" } else { " This rule pack is a draft, not for clinical use." };
+    Answer {
+        urgency: evaluation.urgency,
+        urgency_status: evaluation.status,
+        could_rise_to: evaluation.could_rise_to,
+        urgency_text: if evaluation.status == UrgencyStatus::Final { headline.text.clone() } else { headline.provisional.clone() },
+        urgency_reasons: telling.urgency_reasons(),
+        red_flags: telling.red_flags(),
+        outcome,
+        undetermined_share: groups.first().map_or(1.0, |group| group.undetermined_share),
+        groups,
+        differentials: (0..evaluation.groups.len()).flat_map(|group| telling.differentials(group)).collect(),
+        next_questions: asked.iter().take(most).map(|asked| telling.question(asked)).collect(),
+        should_stop,
+        notices: telling.notices(),
+        safety_net: telling.safety_net(),
+        disclaimer: format!("This supports a decision and makes none; it does not replace an examination by a clinician.{draft}"),
+    }
+}
+
+struct Telling<'a> {
+    plan: &'a Plan,
+    findings: &'a Findings,
+    evaluation: &'a Evaluation,
+    options: &'a AnswerOptions,
+}
+
+impl Telling<'_> {
+    fn group_name(&self, group: usize) -> String {
+        self.findings.groups[group].name.clone()
+    }
+
+    fn listed(&self, group: usize) -> Vec<usize> {
+        let most = if self.options.max_differentials == 0 { 10 } else { self.options.max_differentials };
+        let scores = &self.evaluation.groups[group].scores;
+        scores.ranking.iter().copied().filter(|&condition| scores.supported[condition]).take(most).collect()
+    }
+
+    fn groups(&self) -> Vec<Group> {
+        (0..self.evaluation.groups.len())
+            .map(|place| {
+                let group = &self.evaluation.groups[place];
+                let listed: f64 = self.listed(place).iter().map(|&condition| group.scores.own_shares[condition]).sum();
+                let all: f64 = group.scores.own_shares.iter().sum();
+                Group {
+                    group: self.group_name(place),
+                    urgency: group_urgency(self.plan, group),
+                    outcome: group.scores.outcome,
+                    undetermined_share: group.scores.undetermined,
+                    unlisted_share: (all - listed).max(0.0),
+                    first_place: group.scores.first_place().map_or(String::new(), |first| self.plan.conditions[first].id.clone()),
+                }
+            })
+            .collect()
+    }
+
+    fn urgency_reasons(&self) -> Vec<UrgencyReason> {
+        let mut reasons = Vec::new();
+        for (place, group) in self.evaluation.groups.iter().enumerate() {
+            for (flag, state) in self.plan.red_flags.iter().zip(&group.red_flags) {
+                let (kind, urgency, text) = match (state, flag.while_unknown) {
+                    (FlagState::Fired, _) => (UrgencyReasonKind::RedFlag, flag.floor, format!("Red flag: {}. {}", flag.name, flag.because)),
+                    (FlagState::Precaution, Some(floor)) => {
+                        (UrgencyReasonKind::Precaution, floor, format!("Precaution until answered: {}. {}", flag.name, flag.because))
+                    }
+                    _ => continue,
+                };
+                let name = if flag.about_person { String::new() } else { self.group_name(place) };
+                reasons.push(UrgencyReason { kind, id: flag.id.clone(), group: name, urgency, text });
+            }
+            reasons.extend(self.other_reasons(place));
+        }
+        reasons.sort_by(|a, b| b.urgency.cmp(&a.urgency).then((a.kind, &a.group, &a.id).cmp(&(b.kind, &b.group, &b.id))));
+        reasons.dedup();
+        reasons
+    }
+
+    fn other_reasons(&self, place: usize) -> Vec<UrgencyReason> {
+        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let mut reasons = Vec::new();
+        if group.by_conditions > Urgency::SelfCare {
+            let level = group.by_conditions;
+            let share = share_at_or_above(plan, &group.scores, level);
+            let weightiest = group.scores.ranking.iter().copied().find(|&condition| plan.conditions[condition].urgency >= level);
+            let (id, name) = weightiest.map_or((String::new(), String::new()), |c| (plan.conditions[c].id.clone(), plan.conditions[c].name.clone()));
+            let text = format!("Conditions that need this urgency or more have {:.0} % of the share together; the weightiest is {name}.", share * 100.0);
+            reasons.push(UrgencyReason { kind: UrgencyReasonKind::Conditions, id, group: self.group_name(place), urgency: level, text });
+        }
+        if group.scores.outcome == Outcome::Insufficient {
+            let urgency = plan.header.insufficient_urgency;
+            let text = "Too little is known to tell the causes apart, so this is the safe default.".to_owned();
+            reasons.push(UrgencyReason { kind: UrgencyReasonKind::Insufficient, id: String::new(), group: self.group_name(place), urgency, text });
+        }
+        reasons
+    }
+
+    fn red_flags(&self) -> Vec<RedFlag> {
+        let mut flags: Vec<RedFlag> = Vec::new();
+        for (place, group) in self.evaluation.groups.iter().enumerate() {
+            for (i, state) in group.red_flags.iter().enumerate() {
+                let state = match state {
+                    FlagState::Fired => RedFlagState::Fired,
+                    FlagState::Precaution => RedFlagState::Precaution,
+                    FlagState::Open => RedFlagState::Open,
+                    FlagState::Dormant | FlagState::Excluded => continue,
+                };
+                flags.push(self.red_flag(place, i, state));
+            }
+        }
+        flags.sort_by(|a, b| a.state.cmp(&b.state).then(b.floor.cmp(&a.floor)).then((&a.id, &a.group).cmp(&(&b.id, &b.group))));
+        flags.dedup();
+        flags
+    }
+
+    fn red_flag(&self, place: usize, flag: usize, state: RedFlagState) -> RedFlag {
+        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let definition = &plan.red_flags[flag];
+        let open = state == RedFlagState::Open;
+        let told = |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] != Truth::UNKNOWN);
+        let both = |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH);
+        let findings: Vec<FindingIndex> = definition.findings.iter().copied().filter(told).collect();
+        let deciding = if state == RedFlagState::Fired { Vec::new() } else { deciding_findings(plan, definition, &group.nodes) };
+        RedFlag {
+            id: definition.id.clone(),
+            name: definition.name.clone(),
+            state,
+            floor: match state {
+                RedFlagState::Precaution => definition.while_unknown.unwrap_or(definition.floor),
+                _ => definition.floor,
+            },
+            text: if open { String::new() } else { definition.because.clone() },
+            action: if open { String::new() } else { definition.action.clone() },
+            contradicted: findings.iter().any(both),
+            findings: plan.ids(&findings),
+            deciding_findings: plan.ids(&deciding),
+            sources: if open { Vec::new() } else { plan.citations(&definition.sources) },
+            group: if definition.about_person { String::new() } else { self.group_name(place) },
+        }
+    }
+
+    fn differentials(&self, place: usize) -> Vec<Differential> {
+        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let listed = self.listed(place);
+        listed
+            .into_iter()
+            .zip(1..)
+            .map(|(index, rank)| {
+                let condition = &plan.conditions[index];
+                Differential {
+                    rank,
+                    group: self.group_name(place),
+                    condition: ConditionInfo {
+                        id: condition.id.clone(),
+                        name: condition.name.clone(),
+                        codings: condition.codings.clone(),
+                        summary: condition.summary.clone(),
+                        part_of: condition.part_of.map_or(String::new(), |parent| plan.conditions[parent].id.clone()),
+                    },
+                    score_decibans: group.scores.scores[index].decibans(),
+                    share: group.scores.shares[index],
+                    own_share: group.scores.own_shares[index],
+                    urgency: condition.urgency,
+                    contributions: if self.options.omit_rationale { Vec::new() } else { self.contributions(place, index) },
+                    undecided: if self.options.omit_rationale { Vec::new() } else { self.undecided(place, index) },
+                    next_steps: condition.next_steps.clone(),
+                    care: condition.care.clone(),
+                }
+            })
+            .collect()
+    }
+
+    fn contributions(&self, place: usize, index: usize) -> Vec<Contribution> {
+        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let condition = &plan.conditions[index];
+        let mut list = vec![Contribution {
+            rule_id: format!("{}.prior", condition.id),
+            direction: direction(condition.prior),
+            weight_decibans: condition.prior.decibans(),
+            likelihood_ratio: condition.prior.ratio(),
+            because: format!("Among people who ask about this complaint it is {}.", condition.prior_words),
+            when: String::new(),
+            findings: Vec::new(),
+            family: "prior".to_owned(),
+            counting: Counting::Counted,
+            counted_by: String::new(),
+            sources: plan.citations(&condition.prior_sources),
+            grade: "judgement".to_owned(),
+        }];
+        let mut rules: Vec<(usize, Weight, Counting, Option<usize>)> = condition
+            .rules
+            .clone()
+            .filter_map(|rule| match group.scores.tallies[rule] {
+                Tally::Silent => None,
+                Tally::Counted(weight) => Some((rule, weight, Counting::Counted, None)),
+                Tally::AlreadyCounted(weight, by) => Some((rule, weight, Counting::AlreadyCounted, Some(by))),
+                Tally::Replaced(weight, by) => Some((rule, weight, Counting::Replaced, Some(by))),
+                Tally::Contradicted(weight) => Some((rule, weight, Counting::Contradicted, None)),
+            })
+            .collect();
+        rules.sort_by(|a, b| a.2.cmp(&b.2).then(b.1.0.abs().cmp(&a.1.0.abs())).then(a.0.cmp(&b.0)));
+        list.extend(rules.into_iter().map(|(rule, weight, counting, by)| {
+            let rule = &plan.rules[rule];
+            Contribution {
+                rule_id: rule.id.clone(),
+                direction: direction(weight),
+                weight_decibans: weight.decibans(),
+                likelihood_ratio: weight.ratio(),
+                because: rule.because.clone(),
+                when: rule.when_text.clone(),
+                findings: plan.ids(&rule.findings),
+                family: rule.family_name.clone(),
+                counting,
+                counted_by: by.map_or(String::new(), |by| plan.rules[by].id.clone()),
+                sources: plan.citations(&rule.sources),
+                grade: rule.grade.to_owned(),
+            }
+        }));
+        list
+    }
+
+    fn undecided(&self, place: usize, index: usize) -> Vec<Undecided> {
+        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        plan.conditions[index]
+            .rules
+            .clone()
+            .filter(|&rule| group.nodes[plan.rules[rule].node].truth == Truth::UNKNOWN)
+            .map(|rule| {
+                let rule = &plan.rules[rule];
+                Undecided { rule_id: rule.id.clone(), findings: plan.ids(&undecided_findings(plan, rule.node, &group.nodes)) }
+            })
+            .collect()
+    }
+
+    fn question(&self, asked: &Asked) -> Question {
+        let plan = self.plan;
+        let why = match &asked.why {
+            Why::Screen => "Every patient is asked this.".to_owned(),
+            Why::TwoKinds => "Some answers contradict each other, as if there were two kinds of spots.".to_owned(),
+            Why::RedFlag(flag) => {
+                let flag = &plan.red_flags[*flag];
+                format!("It would settle a red flag: {} ({}).", flag.name, flag.floor)
+            }
+            Why::Ranking => "It could change the urgency or which cause comes first.".to_owned(),
+        };
+        let group = asked.group.map_or(String::new(), |group| self.group_name(group));
+        match asked.ask {
+            Ask::Finding(index) => self.finding_question(index, group, why),
+            Ask::Box(place) => {
+                let item = &plan.boxes[place];
+                let options = item
+                    .findings
+                    .iter()
+                    .map(|&finding| plan.vocabulary.get(finding))
+                    .map(|finding| QuestionOption { id: finding.id.clone(), name: finding.name.clone() })
+                    .collect();
+                Question {
+                    id: item.id.clone(),
+                    text: item.ask.clone(),
+                    help: item.help.clone(),
+                    kind: if item.pick_one { QuestionKind::OneOf } else { QuestionKind::AnyOf },
+                    findings: plan.ids(&item.findings),
+                    box_id: item.id.clone(),
+                    fingerprint: item.fingerprint.clone(),
+                    options,
+                    unit: String::new(),
+                    range: None,
+                    group,
+                    why,
+                }
+            }
+        }
+    }
+
+    fn finding_question(&self, index: FindingIndex, group: String, why: String) -> Question {
+        let finding = self.plan.vocabulary.get(index);
+        let options = finding.kind.options().iter().map(|option| QuestionOption { id: option.id.clone(), name: option.name.clone() }).collect();
+        let (kind, unit, range) = match &finding.kind {
+            Kind::YesNo => (QuestionKind::YesNo, String::new(), None),
+            Kind::Number { unit, low, high } => (QuestionKind::Number, unit.clone(), Some((*low, *high))),
+            Kind::Choice { .. } => (QuestionKind::Choice, String::new(), None),
+            Kind::MultipleChoice { .. } => (QuestionKind::MultipleChoice, String::new(), None),
+        };
+        Question {
+            id: finding.id.clone(),
+            text: finding.ask.clone(),
+            help: finding.help.clone(),
+            kind,
+            findings: vec![finding.id.clone()],
+            box_id: String::new(),
+            fingerprint: String::new(),
+            options,
+            unit,
+            range,
+            group,
+            why,
+        }
+    }
+
+    fn notices(&self) -> Vec<Notice> {
+        let mut notices = self.findings.notices.clone();
+        for (place, group) in self.evaluation.groups.iter().enumerate() {
+            for index in contradicted(self.plan, &self.findings.groups[place], group) {
+                let finding = self.plan.vocabulary.get(index);
+                let text = format!(
+                    "Told both ways, by itself or through another answer: {}. It counts for red flags and for no score.",
+                    finding.name
+                );
+                let group = if finding.about_person { String::new() } else { self.group_name(place) };
+                notices.push(Notice { kind: NoticeKind::Contradiction, text, findings: vec![finding.id.clone()], group });
+            }
+        }
+        notices.sort_by(|a, b| (a.kind, &a.group, &a.findings, &a.text).cmp(&(b.kind, &b.group, &b.findings, &b.text)));
+        notices.dedup();
+        notices
+    }
+
+    /// The pack's net for this urgency, and what to watch for with the conditions in front.
+    fn safety_net(&self) -> Option<SafetyNet> {
+        let mut net = self.plan.header.safety_nets.get(self.evaluation.urgency.index())?.clone().filter(|_| self.evaluation.urgency < Urgency::Urgent)?;
+        let mut seen: BTreeSet<String> = net.watch_for.iter().cloned().collect();
+        for (place, group) in self.evaluation.groups.iter().enumerate() {
+            let leaders = self.listed(place).into_iter().filter(|&condition| group.scores.shares[condition] >= 0.1).take(2);
+            for sign in leaders.flat_map(|condition| &self.plan.conditions[condition].watch_for) {
+                if seen.insert(sign.clone()) {
+                    net.watch_for.push(sign.clone());
+                }
+            }
+        }
+        Some(net)
+    }
+}
+
+fn direction(weight: Weight) -> Direction {
+    if weight < Weight::ZERO { Direction::ArguesAgainst } else { Direction::Supports }
+}

@@ -1,0 +1,327 @@
+//! A compiled pack: dense, resolved, immutable. What `evaluate` reads and `explain` quotes.
+//!
+//! Owns the data structure. Only `compile` builds one, and only from what `check` accepted, so that a plan needs no
+//! further checking.
+
+use super::answer::{Advice, Citation};
+use super::urgency::Urgency;
+use super::vocabulary::{FindingIndex, Vocabulary};
+use super::weight::Weight;
+use std::ops::Range;
+
+pub use super::vocabulary::{AskedOf, Finding, Kind, OptionDef};
+
+/// A compiled pack. All lists are sorted by id unless their description says otherwise.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Who and what the pack is, and its thresholds.
+    pub header: Header,
+    /// Literature.
+    pub sources: Vec<Citation>,
+    /// Findings.
+    pub vocabulary: Vocabulary,
+    /// Questions about several findings.
+    pub boxes: Vec<QuestionBox>,
+    /// What every patient is asked, in the author's order.
+    pub screen: Vec<Ask>,
+    /// The finding that asks whether there are two kinds of spots.
+    pub ask_when_contradicted: Option<FindingIndex>,
+    /// Conditions.
+    pub conditions: Vec<Condition>,
+    /// Rules, grouped by condition.
+    pub rules: Vec<Rule>,
+    /// Red flags.
+    pub red_flags: Vec<RedFlag>,
+    pub(super) atoms: Vec<Atom>,
+    /// For each finding its stretch of `atoms`.
+    pub(super) finding_atoms: Vec<Range<usize>>,
+    /// Children come before their parents.
+    pub(super) nodes: Vec<Node>,
+    /// What findings tell of findings, in an order in which mostly one round is enough.
+    pub(super) tells: Vec<Tell>,
+    /// Which findings any rule, red flag or derived finding looks at.
+    pub(super) used: Vec<bool>,
+}
+
+/// Who and what a pack is.
+#[derive(Debug, Clone)]
+pub struct Header {
+    /// Id.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// The author's version.
+    pub version: String,
+    /// Language of the texts, a BCP 47 tag.
+    pub language: String,
+    /// Where its advice applies.
+    pub jurisdiction: String,
+    /// What it is about.
+    pub summary: String,
+    /// `draft` or `signed_off`.
+    pub review_status: &'static str,
+    /// Who signed it off.
+    pub reviewed_by: String,
+    /// When.
+    pub reviewed_on: String,
+    /// The least urgency of an answer whose outcome is insufficient.
+    pub insufficient_urgency: Urgency,
+    /// For each level, the summed share from which it is advised; `None` for never.
+    pub act_at: [Option<f64>; 5],
+    /// Headline by urgency, and the one while red flags are open.
+    pub headlines: [Headline; 5],
+    /// Safety net by urgency.
+    pub safety_nets: [Option<super::answer::SafetyNet>; 5],
+}
+
+/// The headline of an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Headline {
+    /// When final.
+    pub text: String,
+    /// While provisional.
+    pub provisional: String,
+}
+
+/// A question about several yes-or-no findings.
+#[derive(Debug, Clone)]
+pub struct QuestionBox {
+    /// Id.
+    pub id: String,
+    /// The question.
+    pub ask: String,
+    /// How to tell.
+    pub help: String,
+    /// True when exactly one of its findings is to be picked.
+    pub pick_one: bool,
+    /// Its findings, in the author's order.
+    pub findings: Vec<FindingIndex>,
+    /// SHA-256 over its members, so that a box that grew denies nothing that was never asked.
+    pub fingerprint: String,
+}
+
+/// Something to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ask {
+    /// A box, by its place in `boxes`.
+    Box(usize),
+    /// A finding.
+    Finding(FindingIndex),
+}
+
+/// A condition.
+#[derive(Debug, Clone)]
+pub struct Condition {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// In a sentence or two.
+    pub summary: String,
+    /// Of its mildest form.
+    pub urgency: Urgency,
+    /// Its parent's place in `conditions`.
+    pub part_of: Option<usize>,
+    /// Codes.
+    pub codings: Vec<String>,
+    /// What a clinician may do.
+    pub next_steps: Vec<Advice>,
+    /// What helps.
+    pub care: Vec<Advice>,
+    /// For the safety net.
+    pub watch_for: Vec<String>,
+    /// Prior odds against "something else".
+    pub prior: Weight,
+    /// The prior in the author's words.
+    pub prior_words: String,
+    /// Sources of the prior.
+    pub prior_sources: Vec<usize>,
+    /// Its stretch of `rules`.
+    pub rules: Range<usize>,
+    /// How many families its rules form.
+    pub families: usize,
+}
+
+/// One piece of evidence of one condition.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// `condition.rule`.
+    pub id: String,
+    /// The condition's place in `conditions`.
+    pub condition: usize,
+    /// The author's reason.
+    pub because: String,
+    /// What it looks at, in words.
+    pub when_text: String,
+    /// Sources.
+    pub sources: Vec<usize>,
+    /// `judgement`, `published` or `calculated`.
+    pub grade: &'static str,
+    /// Weight when what it looks at is True.
+    pub weight_if_true: Weight,
+    /// Weight when it is False.
+    pub weight_if_false: Weight,
+    /// The family's name for people.
+    pub family_name: String,
+    /// The findings it looks at, sorted.
+    pub findings: Vec<FindingIndex>,
+    /// P(finding | something else), where the author gave one.
+    pub without: Option<f64>,
+    pub(super) node: usize,
+    /// The family's number within the condition.
+    pub(super) family: usize,
+    /// The families that a joint rule stands for, sorted; empty for other rules.
+    pub(super) stands_for: Vec<usize>,
+    /// Looks at age and sex alone, which never make an answer sufficient.
+    pub(super) demographic: bool,
+    /// The choice whose options it looks at, where it looks at exactly one option.
+    pub(super) choice: Option<FindingIndex>,
+}
+
+impl Rule {
+    /// Whether it is a joint rule.
+    #[must_use]
+    pub fn is_joint(&self) -> bool {
+        !self.stands_for.is_empty()
+    }
+}
+
+/// A red flag.
+#[derive(Debug, Clone)]
+pub struct RedFlag {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// The floor it puts under the urgency when it fires.
+    pub floor: Urgency,
+    /// The floor while it is live and not answered.
+    pub while_unknown: Option<Urgency>,
+    /// Why.
+    pub because: String,
+    /// What to do.
+    pub action: String,
+    /// Sources.
+    pub sources: Vec<usize>,
+    /// What makes it live, in words; empty when nothing does.
+    pub given_text: String,
+    /// What fires it, in words.
+    pub sign_text: String,
+    /// What excludes it while it is not answered, in words; empty when nothing does.
+    pub unless_text: String,
+    /// True when all its findings are about the person.
+    pub about_person: bool,
+    pub(super) given: Option<usize>,
+    /// Live also while `given` is unknown.
+    pub(super) given_may_be_unknown: bool,
+    pub(super) sign: usize,
+    pub(super) unless: Option<usize>,
+    pub(super) findings: Vec<FindingIndex>,
+}
+
+/// A finding compared with a constant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Atom {
+    pub finding: FindingIndex,
+    pub test: Test,
+}
+
+/// The comparison of an atom. Numbers are in millionths of the finding's unit, so that they compare exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Test {
+    Present,
+    Option(usize),
+    Below(i64),
+    AtMost(i64),
+    AtLeast(i64),
+    Above(i64),
+}
+
+impl Test {
+    /// Whether a number passes.
+    pub fn holds(self, value: i64) -> bool {
+        match self {
+            Test::Present | Test::Option(_) => false,
+            Test::Below(limit) => value < limit,
+            Test::AtMost(limit) => value <= limit,
+            Test::AtLeast(limit) => value >= limit,
+            Test::Above(limit) => value > limit,
+        }
+    }
+}
+
+/// A number in millionths.
+pub(super) fn millionths(value: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "a float to integer cast saturates")]
+    let millionths = libm::round(value * 1e6) as i64;
+    millionths
+}
+
+/// A connective over earlier nodes, or an atom.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Node {
+    Atom(usize),
+    Not(usize),
+    All(Vec<usize>),
+    Any(Vec<usize>),
+    AtLeast(usize, Vec<usize>),
+}
+
+/// When `node` is True, the atoms are told; when it is Both, they are told both ways.
+#[derive(Debug, Clone)]
+pub(super) struct Tell {
+    pub node: usize,
+    pub present: Vec<usize>,
+    pub absent: Vec<usize>,
+}
+
+impl Plan {
+    /// All findings, sorted by id.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        self.vocabulary.findings()
+    }
+
+    /// The place of a condition.
+    #[must_use]
+    pub fn condition(&self, id: &str) -> Option<usize> {
+        self.conditions.binary_search_by(|condition| condition.id.as_str().cmp(id)).ok()
+    }
+
+    /// The place of a box.
+    #[must_use]
+    pub fn question_box(&self, id: &str) -> Option<usize> {
+        self.boxes.binary_search_by(|item| item.id.as_str().cmp(id)).ok()
+    }
+
+    /// The place of a red flag.
+    #[must_use]
+    pub fn red_flag(&self, id: &str) -> Option<usize> {
+        self.red_flags.binary_search_by(|flag| flag.id.as_str().cmp(id)).ok()
+    }
+
+    /// Citations by their places.
+    #[must_use]
+    pub fn citations(&self, places: &[usize]) -> Vec<Citation> {
+        places.iter().map(|&place| self.sources[place].clone()).collect()
+    }
+
+    /// Ids of findings.
+    #[must_use]
+    pub fn ids(&self, findings: &[FindingIndex]) -> Vec<String> {
+        findings.iter().map(|&finding| self.vocabulary.get(finding).id.clone()).collect()
+    }
+
+    /// Whether `condition` is `ancestor` or part of it, directly or through others.
+    #[must_use]
+    pub fn is_within(&self, condition: usize, ancestor: usize) -> bool {
+        let mut here = Some(condition);
+        while let Some(place) = here {
+            if place == ancestor {
+                return true;
+            }
+            here = self.conditions[place].part_of;
+        }
+        false
+    }
+}

@@ -1,0 +1,94 @@
+//! Messages as protobuf JSON: the canonical mapping, by the descriptor set that is in the binary.
+//!
+//! Owns both directions, for the command line and the admin port. It knows no message by itself; the error text of
+//! [`decode`] may quote the input, so it is for a caller's own terminal and never for a log.
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde::Deserializer;
+use std::sync::LazyLock;
+
+use super::proto;
+
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).expect("the build wrote a valid descriptor set")
+});
+
+/// A message that has a JSON form.
+pub trait JsonMessage: Message + Default {
+    /// Its full name in the descriptor set.
+    const NAME: &'static str;
+}
+
+macro_rules! json_messages {
+    ($($message:ident),* $(,)?) => {
+        $(impl JsonMessage for proto::$message { const NAME: &'static str = concat!("rubor.v1.", stringify!($message)); })*
+    };
+}
+
+json_messages!(EvaluateRequest, EvaluateResponse, EvaluateStreamResponse, GetPackResponse, GetStatusResponse);
+
+fn descriptor<T: JsonMessage>() -> MessageDescriptor {
+    POOL.get_message_by_name(T::NAME).expect("every listed message is in the descriptor set")
+}
+
+/// Reads a message from anything that serde can read: JSON text, or a value that was YAML before.
+///
+/// # Errors
+/// What does not fit the message, unknown fields included.
+pub fn decode<'de, T: JsonMessage, D: Deserializer<'de>>(input: D) -> Result<T, D::Error> {
+    use serde::de::Error as _;
+    let message = DynamicMessage::deserialize(descriptor::<T>(), input)?;
+    message.transcode_to().map_err(D::Error::custom)
+}
+
+/// Reads a message from JSON text.
+///
+/// # Errors
+/// Where and why the text is not such a message.
+pub fn decode_str<T: JsonMessage>(text: &str) -> Result<T, serde_json::Error> {
+    let mut input = serde_json::Deserializer::from_str(text);
+    let message = decode(&mut input)?;
+    input.end()?;
+    Ok(message)
+}
+
+/// The message as a JSON value, with lowerCamelCase names, default values left out.
+#[must_use]
+pub fn encode<T: JsonMessage>(message: &T) -> serde_json::Value {
+    encode_with(message, &SerializeOptions::new())
+}
+
+/// The same with the fields that have their default value, so that a `false` and an empty list can be seen.
+#[must_use]
+pub fn encode_in_full<T: JsonMessage>(message: &T) -> serde_json::Value {
+    encode_with(message, &SerializeOptions::new().skip_default_fields(false))
+}
+
+fn encode_with<T: JsonMessage>(message: &T, options: &SerializeOptions) -> serde_json::Value {
+    let mut dynamic = DynamicMessage::new(descriptor::<T>());
+    dynamic.transcode_from(message).expect("generated code and descriptor set come from the same files");
+    dynamic
+        .serialize_with_options(serde_json::value::Serializer, options)
+        .expect("a value of a known message has a JSON form")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode_str, encode, proto};
+
+    #[test]
+    fn json_round_trip_keeps_presence() {
+        let text = r#"{"patient":{"ageYears":0.0},"observations":[{"finding":"fever","present":false}]}"#;
+        let request: proto::EvaluateRequest = decode_str(text).expect("valid");
+        assert_eq!(request.patient.as_ref().and_then(|patient| patient.age_years), Some(0.0));
+        assert_eq!(request.observations[0].value, Some(proto::observation::Value::Present(false)));
+        assert_eq!(encode(&request).to_string(), text.replace("0.0", "0.0"));
+    }
+
+    #[test]
+    fn unknown_fields_and_trailing_text_are_refused() {
+        assert!(decode_str::<proto::EvaluateRequest>(r#"{"patiant":{}}"#).is_err());
+        assert!(decode_str::<proto::EvaluateRequest>("{} {}").is_err());
+    }
+}

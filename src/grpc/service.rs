@@ -1,0 +1,159 @@
+//! The two services: take a snapshot, convert, let the engine answer, convert back.
+//!
+//! Owns the order of those steps and nothing of what they decide.
+
+use std::sync::Arc;
+
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::guard::{Call, Deadline, Gate};
+use super::proto::knowledge_service_server::{KnowledgeService, KnowledgeServiceServer};
+use super::proto::triage_service_server::{TriageService, TriageServiceServer};
+use super::status::Problem;
+use super::{convert, limits, pack, proto, report, resolve, stream};
+use crate::engine;
+use crate::observe::metrics::Metrics;
+use crate::store::LoadedPack;
+use crate::store::keeper::Keeper;
+
+/// What both services share.
+#[derive(Clone)]
+pub struct Services {
+    /// The rules.
+    pub keeper: Arc<Keeper>,
+    /// The pack of requests that name none, where there are several.
+    pub default_pack: Option<String>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What tells streams that the server is draining.
+    pub gate: Arc<Gate>,
+}
+
+impl Services {
+    /// The triage service, for a server.
+    #[must_use]
+    pub fn triage(&self) -> TriageServiceServer<Self> {
+        TriageServiceServer::new(self.clone()).max_decoding_message_size(limits::TRANSPORT_BYTES)
+    }
+
+    /// The knowledge service, for a server.
+    #[must_use]
+    pub fn knowledge(&self) -> KnowledgeServiceServer<Self> {
+        KnowledgeServiceServer::new(self.clone()).max_decoding_message_size(limits::TRANSPORT_BYTES)
+    }
+
+    /// Answers one request, on the rules that are current now or that it pins.
+    pub(super) fn answer(&self, request: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Problem> {
+        limits::check(&request)?;
+        let pack = self.rules(&request.pack, &request.expected_digest)?;
+        let response = evaluate(&pack, request)?;
+        self.metrics.evaluated(&pack.id, response.urgency(), response.outcome());
+        Ok(response)
+    }
+
+    fn rules(&self, pack: &str, digest: &str) -> Result<Arc<LoadedPack>, Problem> {
+        resolve::rules(&self.keeper, self.default_pack.as_deref(), pack, digest)
+    }
+}
+
+/// Evaluates a request on a pack. Its `pack` and `expected_digest` have been heeded by whoever chose the pack.
+///
+/// # Errors
+/// Everything that is wrong with the request, by field.
+pub fn evaluate(pack: &LoadedPack, request: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Problem> {
+    let request_id = request.request_id.clone();
+    let convert::Converted { submission, options, mut violations } = convert::request(request);
+    match engine::answer(&pack.plan, &submission, &options) {
+        Ok(answer) if violations.is_empty() => {
+            let evaluation_id = uuid::Uuid::now_v7().to_string();
+            let mut response = convert::response(answer, pack, evaluation_id, request_id);
+            if options.omit_questions {
+                // Nobody has looked whether a question is left that matters.
+                response.should_stop = None;
+            }
+            Ok(response)
+        }
+        Ok(_) => Err(Problem::Invalid(violations)),
+        Err(found) => {
+            violations.extend(found);
+            Err(Problem::Invalid(violations))
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl TriageService for Services {
+    async fn evaluate(
+        &self,
+        request: Request<proto::EvaluateRequest>,
+    ) -> Result<Response<proto::EvaluateResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        deadline.check()?;
+        let response = self.answer(request.into_inner())?;
+        deadline.check()?;
+        Ok(Response::new(response))
+    }
+
+    type EvaluateStreamStream = ReceiverStream<Result<proto::EvaluateStreamResponse, Status>>;
+
+    async fn evaluate_stream(
+        &self,
+        request: Request<Streaming<proto::EvaluateStreamRequest>>,
+    ) -> Result<Response<Self::EvaluateStreamStream>, Status> {
+        let deadline = Deadline::of(&request);
+        let call = Call::of(&request);
+        deadline.check()?;
+        Ok(Response::new(stream::answer_all(self.clone(), request.into_inner(), deadline, call)))
+    }
+}
+
+#[tonic::async_trait]
+impl KnowledgeService for Services {
+    async fn list_packs(
+        &self,
+        request: Request<proto::ListPacksRequest>,
+    ) -> Result<Response<proto::ListPacksResponse>, Status> {
+        let proto::ListPacksRequest {} = request.into_inner();
+        let snapshot = self.keeper.current();
+        let packs: Vec<_> = snapshot.packs.values().map(|item| pack::summary(item)).collect();
+        let only = snapshot.packs.keys().next().filter(|_| snapshot.packs.len() == 1);
+        let default_pack = self.default_pack.as_ref().or(only).cloned().unwrap_or_default();
+        Ok(Response::new(proto::ListPacksResponse { packs, default_pack }))
+    }
+
+    async fn get_pack(
+        &self,
+        request: Request<proto::GetPackRequest>,
+    ) -> Result<Response<proto::GetPackResponse>, Status> {
+        let proto::GetPackRequest { pack, expected_digest } = request.into_inner();
+        let found = self.rules(&pack, &expected_digest)?;
+        Ok(Response::new(proto::GetPackResponse { pack: Some(pack::whole(&found)) }))
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<proto::GetStatusRequest>,
+    ) -> Result<Response<proto::GetStatusResponse>, Status> {
+        let proto::GetStatusRequest {} = request.into_inner();
+        Ok(Response::new(report::status(&self.keeper)))
+    }
+
+    async fn reload_rules(
+        &self,
+        request: Request<proto::ReloadRulesRequest>,
+    ) -> Result<Response<proto::ReloadRulesResponse>, Status> {
+        let proto::ReloadRulesRequest {} = request.into_inner();
+        let keeper = Arc::clone(&self.keeper);
+        // Loading reads files and runs worked cases; no request waits behind it.
+        let loading = tokio::task::spawn_blocking(move || {
+            let outcome = keeper.try_reload(true);
+            report::reload(&keeper, outcome)
+        });
+        match loading.await {
+            Ok(response) => Ok(Response::new(response)),
+            // The guard answers for panics, and nothing else ends the loading.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Many evaluations over one stream: answers in order, a bad item answered in its place, bounded memory.
+//!
+//! Owns the loop. Each item is answered just as `Evaluate` would, on the rules that are current when it is read.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use super::guard::{Call, Deadline, read_problem};
+use super::proto;
+use super::proto::evaluate_stream_response::Result as ItemResult;
+use super::service::Services;
+use super::status::Problem;
+use crate::engine::submission::Violation;
+
+/// How many answers wait for a slow reader before no further item is read.
+const BUFFER: usize = 16;
+/// How long a stream may say nothing, while the server drains, before it is ended. A busy one may finish.
+const IDLE_WHILE_DRAINING: Duration = Duration::from_secs(1);
+
+type Answer = Result<proto::EvaluateStreamResponse, Status>;
+
+/// Answers every request of a stream until it, the caller's patience or the server ends.
+pub(super) fn answer_all(
+    services: Services,
+    requests: Streaming<proto::EvaluateStreamRequest>,
+    deadline: Deadline,
+    call: Option<Arc<Call>>,
+) -> ReceiverStream<Answer> {
+    let (answers, receiver) = mpsc::channel(BUFFER);
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            biased;
+            ended = pump(&services, requests, &answers) => ended,
+            () = deadline.passed() => Err(Problem::TooLate.into()),
+        };
+        let code = match ended {
+            Ok(()) => Code::Ok,
+            Err(status) => {
+                let code = status.code();
+                // Nobody may be left to hear it, or be in no hurry to.
+                let _ = tokio::time::timeout(IDLE_WHILE_DRAINING, answers.send(Err(status))).await;
+                code
+            }
+        };
+        if let Some(call) = call {
+            call.ended(code);
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+async fn pump(
+    services: &Services,
+    mut requests: Streaming<proto::EvaluateStreamRequest>,
+    answers: &mpsc::Sender<Answer>,
+) -> Result<(), Status> {
+    let mut draining = services.gate.watch();
+    let mut index = 0;
+    loop {
+        let message = tokio::select! {
+            biased;
+            message = requests.message() => message,
+            () = drained_and_idle(&mut draining) => return Err(Problem::Draining.into()),
+        };
+        let item = match message {
+            Ok(Some(item)) => item,
+            Ok(None) => return Ok(()),
+            Err(status) => return Err(read_problem(status.code()).map_or(status, Status::from)),
+        };
+        let response = answer_one(services, index, item);
+        if answers.send(Ok(response)).await.is_err() {
+            return Err(Status::cancelled("the caller has gone"));
+        }
+        index += 1;
+    }
+}
+
+async fn drained_and_idle(draining: &mut watch::Receiver<bool>) {
+    if draining.wait_for(|draining| *draining).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(IDLE_WHILE_DRAINING).await;
+}
+
+fn answer_one(services: &Services, index: u64, item: proto::EvaluateStreamRequest) -> proto::EvaluateStreamResponse {
+    let proto::EvaluateStreamRequest { request } = item;
+    let request_id = request.as_ref().map(|request| request.request_id.clone()).unwrap_or_default();
+    // This runs in a task of its own, where no layer would turn a panic into an answer.
+    let answered = catch_unwind(AssertUnwindSafe(|| services.answer(request.ok_or_else(missing)?)));
+    let result = match answered.unwrap_or(Err(Problem::Bug)) {
+        Ok(response) => ItemResult::Response(response),
+        Err(problem) => {
+            // An overlong name of a request is refused and not sent back.
+            let request_id = if request_id.len() > super::limits::STRING_BYTES { String::new() } else { request_id };
+            ItemResult::Error(problem.into_item_error(request_id))
+        }
+    };
+    proto::EvaluateStreamResponse { index, result: Some(result) }
+}
+
+fn missing() -> Problem {
+    let reason = "required; send an empty request to ask where to begin";
+    Problem::Invalid(vec![Violation { field: "request".into(), reason: reason.into() }])
+}

@@ -1,0 +1,199 @@
+//! Plays one interview: a worked case answers the questions that the engine asks, until it asks no more.
+//!
+//! Owns the loop and how a case answers; it prints nothing and reads no file. Which question comes next, and when to
+//! stop, is the engine's.
+
+use std::collections::BTreeSet;
+
+use crate::engine;
+use crate::engine::AnswerOptions;
+use crate::engine::answer::{Answer, NoticeKind, Question, QuestionKind};
+use crate::engine::case::Case;
+use crate::engine::plan::Plan;
+use crate::engine::submission::{NoneOfThese, Observation, Submission, Value, Violation};
+
+/// How many of a case's observations the patient begins with.
+const TOLD_FIRST: usize = 2;
+/// No interview is this long; it only keeps a mistake in a pack from asking for ever.
+const LONGEST: usize = 200;
+
+/// One interview.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interview {
+    /// What the patient came with, in words.
+    pub opening: Vec<String>,
+    /// The answer to that.
+    pub first: Answer,
+    /// Question by question.
+    pub steps: Vec<Step>,
+}
+
+/// One question and what it led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What was asked.
+    pub question: Question,
+    /// What the case replied, in words.
+    pub reply: String,
+    /// The answer after it.
+    pub answer: Answer,
+}
+
+impl Interview {
+    /// The answer that the interview ended with.
+    #[must_use]
+    pub fn last(&self) -> &Answer {
+        self.steps.last().map_or(&self.first, |step| &step.answer)
+    }
+}
+
+/// Plays the interview of a case.
+///
+/// # Errors
+/// Violations, when the case does not fit the plan.
+pub fn play(plan: &Plan, case: &Case) -> Result<Interview, Vec<Violation>> {
+    let told = &case.submission;
+    let mut submission = Submission {
+        patient: told.patient.clone(),
+        observations: told.observations.iter().take(TOLD_FIRST).cloned().collect(),
+        none_of_these: Vec::new(),
+        reporter: told.reporter,
+        pinned: true,
+    };
+    let options = AnswerOptions::default();
+    let opening = submission.observations.iter().map(words).collect();
+    let first = engine::answer(plan, &submission, &options)?;
+    let patient = Patient { plan, case, contradictions: contradictions(&engine::answer(plan, told, &options)?) };
+    let mut interview = Interview { opening, first, steps: Vec::new() };
+    let mut asked = BTreeSet::new();
+    while interview.steps.len() < LONGEST && !interview.last().should_stop {
+        let next = interview.last().next_questions.iter().find(|next| asked.insert((next.id.clone(), next.group.clone())));
+        let Some(question) = next.cloned() else { break };
+        let reply = patient.reply(&question);
+        submission.observations.extend(reply.observations);
+        submission.none_of_these.extend(reply.none_of_these);
+        let answer = engine::answer(plan, &submission, &options)?;
+        interview.steps.push(Step { question, reply: reply.words, answer });
+    }
+    Ok(interview)
+}
+
+#[derive(Default)]
+struct Reply {
+    words: String,
+    observations: Vec<Observation>,
+    none_of_these: Vec<NoneOfThese>,
+}
+
+/// Answers from what a case says.
+struct Patient<'a> {
+    plan: &'a Plan,
+    case: &'a Case,
+    /// How many contradictions the case has by itself.
+    contradictions: usize,
+}
+
+impl Patient<'_> {
+    fn reply(&self, question: &Question) -> Reply {
+        match question.kind {
+            QuestionKind::AnyOf | QuestionKind::OneOf => self.box_reply(question),
+            QuestionKind::YesNo => {
+                let finding = question.findings.first().unwrap_or(&question.id);
+                let value = self.known(finding, &question.group).map_or(Value::NotKnown(true), Value::Present);
+                one(observation(finding, value, &question.group))
+            }
+            QuestionKind::Number | QuestionKind::Choice | QuestionKind::MultipleChoice => {
+                let finding = question.findings.first().unwrap_or(&question.id);
+                let told = self.told(finding, &question.group).and_then(|told| told.value.clone());
+                let none = question.kind == QuestionKind::MultipleChoice && self.case.complete;
+                let unsaid =
+                    if none { Value::Selection { options: Vec::new(), complete: true } } else { Value::NotKnown(true) };
+                one(observation(finding, told.unwrap_or(unsaid), &question.group))
+            }
+        }
+    }
+
+    fn box_reply(&self, question: &Question) -> Reply {
+        let members: Vec<(&String, Option<bool>)> =
+            question.findings.iter().map(|finding| (finding, self.known(finding, &question.group))).collect();
+        if question.kind == QuestionKind::AnyOf && members.iter().all(|(_, known)| *known == Some(false)) {
+            let none = NoneOfThese {
+                name: question.box_id.clone(),
+                fingerprint: question.fingerprint.clone(),
+                group: question.group.clone(),
+            };
+            return Reply { words: "none of these".to_owned(), none_of_these: vec![none], ..Reply::default() };
+        }
+        let ticked: Vec<&str> =
+            members.iter().filter(|(_, known)| *known == Some(true)).map(|(finding, _)| finding.as_str()).collect();
+        let words = if ticked.is_empty() { "not known".to_owned() } else { ticked.join(", ") };
+        let observations = members
+            .iter()
+            .map(|(finding, known)| observation(finding, known.map_or(Value::NotKnown(true), Value::Present), &question.group))
+            .collect();
+        Reply { words, observations, ..Reply::default() }
+    }
+
+    /// Whether a yes-or-no finding is present in the case: as told, as what was told implies, or absent because the
+    /// case says that it is complete.
+    fn known(&self, finding: &str, group: &str) -> Option<bool> {
+        if let Some(Observation { value: Some(value), .. }) = self.told(finding, group) {
+            return if let Value::Present(present) = value { Some(*present) } else { None };
+        }
+        // A reply that would contradict what the case says is not the case's reply.
+        for present in [true, false] {
+            if self.contradicts(finding, !present, group) {
+                return Some(present);
+            }
+        }
+        self.case.complete.then_some(false)
+    }
+
+    fn told(&self, finding: &str, group: &str) -> Option<&Observation> {
+        let index = self.plan.vocabulary.find(finding)?;
+        let about_person = self.plan.vocabulary.get(index).about_person;
+        self.case.submission.observations.iter().find(|told| {
+            self.plan.vocabulary.find(&told.finding) == Some(index) && (about_person || told.group == group)
+        })
+    }
+
+    fn contradicts(&self, finding: &str, present: bool, group: &str) -> bool {
+        let mut submission = self.case.submission.clone();
+        submission.observations.push(observation(finding, Value::Present(present), group));
+        let options = AnswerOptions { omit_rationale: true, omit_questions: true, ..AnswerOptions::default() };
+        engine::answer(self.plan, &submission, &options)
+            .is_ok_and(|answer| contradictions(&answer) > self.contradictions)
+    }
+}
+
+fn contradictions(answer: &Answer) -> usize {
+    answer.notices.iter().filter(|notice| notice.kind == NoticeKind::Contradiction).count()
+}
+
+fn observation(finding: &str, value: Value, group: &str) -> Observation {
+    Observation { finding: finding.to_owned(), value: Some(value), group: group.to_owned() }
+}
+
+fn one(observation: Observation) -> Reply {
+    let words = value_words(observation.value.as_ref());
+    Reply { words, observations: vec![observation], ..Reply::default() }
+}
+
+fn words(observation: &Observation) -> String {
+    let group = if observation.group.is_empty() { String::new() } else { format!(" (group `{}`)", observation.group) };
+    match &observation.value {
+        Some(Value::Present(true)) => format!("{}{group}", observation.finding),
+        value => format!("{}: {}{group}", observation.finding, value_words(value.as_ref())),
+    }
+}
+
+fn value_words(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::Present(true)) => "yes".to_owned(),
+        Some(Value::Present(false)) => "no".to_owned(),
+        Some(Value::Quantity { value, unit }) => format!("{value} {unit}"),
+        Some(Value::Selection { options, .. }) if options.is_empty() => "none of these".to_owned(),
+        Some(Value::Selection { options, .. }) => options.join(", "),
+        Some(Value::NotKnown(_)) | None => "not known".to_owned(),
+    }
+}

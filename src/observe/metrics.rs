@@ -1,0 +1,224 @@
+//! Metrics, as Prometheus reads them.
+//!
+//! Owns names, labels and the text form. Figures about rules are read from the keeper when they are asked for, so they
+//! cannot lag behind it. No label holds anything that a caller can choose, but for the ids of packs that are served.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tonic::Code;
+
+use crate::grpc::proto;
+use crate::store::keeper::Keeper;
+
+/// Upper bounds of the buckets of durations, in seconds. An evaluation takes well under a millisecond.
+const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EvaluationLabels {
+    pack: String,
+    urgency: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RpcLabels {
+    method: &'static str,
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabel {
+    method: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RulesLabels {
+    pack: String,
+    version: String,
+    digest: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    evaluations: Family<EvaluationLabels, Counter>,
+    requests: Family<RpcLabels, Counter>,
+    durations: Family<MethodLabel, Histogram>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Metrics of a server that serves the rules of `keeper`.
+    #[must_use]
+    pub fn new(keeper: Arc<Keeper>) -> Self {
+        let evaluations = Family::default();
+        let requests = Family::default();
+        let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Rules { keeper }));
+        registry.register("rubor_evaluations", "Evaluations answered", evaluations.clone());
+        registry.register("rubor_rpc_requests", "Calls ended, by method and gRPC status code", requests.clone());
+        registry.register("rubor_rpc_duration_seconds", "Time until a call ended", durations.clone());
+        Self { registry, evaluations, requests, durations }
+    }
+
+    /// Counts an evaluation.
+    pub fn evaluated(&self, pack: &str, urgency: proto::Urgency, outcome: proto::Outcome) {
+        let urgency = match urgency {
+            proto::Urgency::Unspecified => "unspecified",
+            proto::Urgency::SelfCare => "self_care",
+            proto::Urgency::Routine => "routine",
+            proto::Urgency::Prompt => "prompt",
+            proto::Urgency::Urgent => "urgent",
+            proto::Urgency::Emergency => "emergency",
+        };
+        let outcome = match outcome {
+            proto::Outcome::Unspecified => "unspecified",
+            proto::Outcome::Determined => "determined",
+            proto::Outcome::Insufficient => "insufficient",
+        };
+        self.evaluations.get_or_create(&EvaluationLabels { pack: pack.to_owned(), urgency, outcome }).inc();
+    }
+
+    /// Counts a call that has ended.
+    pub fn rpc_ended(&self, method: &'static str, code: Code, took: Duration) {
+        self.requests.get_or_create(&RpcLabels { method, code: code_name(code) }).inc();
+        self.durations.get_or_create(&MethodLabel { method }).observe(took.as_secs_f64());
+    }
+
+    /// The OpenMetrics text form.
+    #[must_use]
+    pub fn open_metrics(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// The classic Prometheus text form, where a counter is described by its full name.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let metrics = self.open_metrics();
+        let counters: Vec<&str> = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+            .collect();
+        let mut text = String::with_capacity(metrics.len());
+        for line in metrics.lines().filter(|line| *line != "# EOF") {
+            let described = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+            let name = described.and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+            if counters.contains(&name) {
+                text.push_str(&line.replacen(name, &format!("{name}_total"), 1));
+            } else {
+                text.push_str(line);
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Reads the keeper whenever metrics are asked for.
+struct Rules {
+    keeper: Arc<Keeper>,
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Rules")
+    }
+}
+
+impl Collector for Rules {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let status = self.keeper.status();
+        let snapshot = self.keeper.current();
+
+        let mut info = encoder.encode_descriptor("rubor_rules_info", "The rules that are served", None, MetricType::Gauge)?;
+        for pack in snapshot.packs.values() {
+            let labels = RulesLabels {
+                pack: pack.id.clone(),
+                version: pack.plan.header.version.clone(),
+                digest: pack.digest.clone(),
+            };
+            ConstGauge::new(1_i64).encode(info.encode_family(&labels)?)?;
+        }
+
+        let gauge = encoder.encode_descriptor(
+            "rubor_rules_last_reload_successful",
+            "0 while the rules folder holds something that was refused",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(i64::from(status.last_reload_successful())).encode(gauge)?;
+
+        let gauge = encoder.encode_descriptor(
+            "rubor_rules_last_reload_success_timestamp_seconds",
+            "When the rules were last found good",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(seconds(status.last_success)).encode(gauge)?;
+
+        let mut reloads = encoder.encode_descriptor("rubor_rules_reloads", "Reloads", None, MetricType::Counter)?;
+        let counts = [
+            ("published", status.reloads_published),
+            ("refused", status.reloads_refused),
+            ("unchanged", status.reloads_unchanged),
+        ];
+        for (result, count) in counts {
+            ConstCounter::new(count).encode(reloads.encode_family(&ResultLabel { result })?)?;
+        }
+        Ok(())
+    }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+}

@@ -1,0 +1,44 @@
+//! The signals that tell a server to stop.
+//!
+//! Owns SIGTERM and ctrl-c. SIGHUP, which asks for a reload, is `store::watch`'s.
+
+/// Listens for the signals that mean "stop".
+pub struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Listens from now on, so that none is missed.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    #[cfg(unix)]
+    pub fn new() -> Result<Self, String> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// Never, here.
+    #[cfg(not(unix))]
+    pub fn new() -> Result<Self, String> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    pub async fn told_to_stop(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
