@@ -38,7 +38,7 @@ pub struct ServeArgs {
     #[arg(long, env = "RUBOR_DRAIN_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = time)]
     pub drain_timeout: Duration,
 
-    /// How many calls may be in flight; more are answered RESOURCE_EXHAUSTED
+    /// How many calls may be in flight; more are refused, to be tried elsewhere
     #[arg(
         long, env = "RUBOR_MAX_IN_FLIGHT", value_name = "COUNT", default_value = "1024",
         value_parser = clap::value_parser!(u32).range(1..)
@@ -65,7 +65,6 @@ impl ServeArgs {
         rule_source(self.rules.as_deref())
     }
 }
-
 
 /// The folder that is named, else `./rules` if it is there, else the pack inside the binary.
 #[must_use]

@@ -56,7 +56,8 @@ pub fn count<'a>(plan: &Plan, results: impl IntoIterator<Item = (&'a Case, &'a A
         let flags = answer.red_flags.iter().filter(|flag| flag.state == RedFlagState::Fired);
         fired.extend(flags.map(|flag| flag.id.clone()));
         let contributions = answer.differentials.iter().flat_map(|item| &item.contributions);
-        counted.extend(contributions.filter(|item| item.counting == Counting::Counted).map(|item| item.rule_id.clone()));
+        counted
+            .extend(contributions.filter(|item| item.counting == Counting::Counted).map(|item| item.rule_id.clone()));
     }
     figures.rows = rows.into_iter().map(|((_, _, row), cases)| (row, cases)).collect();
     figures.silent_red_flags =
@@ -101,11 +102,13 @@ fn rank_of(plan: &Plan, answer: &Answer, right: &[&str]) -> Option<u32> {
     if right.contains(&UNDETERMINED) && answer.outcome == Outcome::Insufficient {
         return Some(1);
     }
-    let determined = |group: &str| {
-        answer.groups.iter().any(|found| found.group == group && found.outcome == Outcome::Determined)
-    };
+    let determined =
+        |group: &str| answer.groups.iter().any(|found| found.group == group && found.outcome == Outcome::Determined);
     let matching = answer.differentials.iter().filter(|item| determined(&item.group));
-    matching.filter(|item| right.iter().any(|id| case::satisfies(plan, &item.condition.id, id))).map(|item| item.rank).min()
+    matching
+        .filter(|item| right.iter().any(|id| case::satisfies(plan, &item.condition.id, id)))
+        .map(|item| item.rank)
+        .min()
 }
 
 /// Sorts `A2` before `A10`.

@@ -67,7 +67,8 @@ pub fn play(plan: &Plan, case: &Case) -> Result<Interview, Vec<Violation>> {
     let mut interview = Interview { opening, first, steps: Vec::new() };
     let mut asked = BTreeSet::new();
     while interview.steps.len() < LONGEST && !interview.last().should_stop {
-        let next = interview.last().next_questions.iter().find(|next| asked.insert((next.id.clone(), next.group.clone())));
+        let next =
+            interview.last().next_questions.iter().find(|next| asked.insert((next.id.clone(), next.group.clone())));
         let Some(question) = next.cloned() else { break };
         let reply = patient.reply(&question);
         submission.observations.extend(reply.observations);
@@ -129,7 +130,9 @@ impl Patient<'_> {
         let words = if ticked.is_empty() { "not known".to_owned() } else { ticked.join(", ") };
         let observations = members
             .iter()
-            .map(|(finding, known)| observation(finding, known.map_or(Value::NotKnown(true), Value::Present), &question.group))
+            .map(|(finding, known)| {
+                observation(finding, known.map_or(Value::NotKnown(true), Value::Present), &question.group)
+            })
             .collect();
         Reply { words, observations, ..Reply::default() }
     }

@@ -1,13 +1,16 @@
 //! The service as a client sees it: a real tonic client against a real server on a loopback port.
 
+#![allow(clippy::disallowed_methods, reason = "tests write the rules that they serve")]
+
 mod grpc_support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use grpc_support::{Rules, Served, absent, args, connect, emergency, harmless, observed, present, request};
 use rubor::grpc::proto;
 use rubor::grpc::proto::evaluate_stream_response::Result as ItemResult;
 use rubor::grpc::proto::observation::Value;
+use tokio::time::Instant;
 use tokio_stream::StreamExt as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -127,7 +130,8 @@ async fn every_violation_is_told_at_once_and_none_is_quoted() {
 #[tokio::test]
 async fn an_unknown_pack_is_not_found_and_not_quoted() {
     let served = Served::start().await;
-    let status = served.evaluate(proto::EvaluateRequest { pack: CANARY.into(), ..emergency() }).await.expect_err("refused");
+    let status =
+        served.evaluate(proto::EvaluateRequest { pack: CANARY.into(), ..emergency() }).await.expect_err("refused");
     assert_eq!(status.code(), Code::NotFound);
     assert_eq!(status.message(), "no such pack; this server has `small`");
     let asked = proto::GetPackRequest { pack: CANARY.into(), ..Default::default() };
@@ -194,16 +198,16 @@ async fn a_deadline_that_has_passed_is_deadline_exceeded() {
 #[tokio::test]
 async fn a_full_server_sheds_load_and_is_still_healthy() {
     let served = Served::start_with(|args| args.max_in_flight = 1).await;
-    let (hold, held) = tokio::sync::mpsc::channel(1);
-    let held = tokio_stream::wrappers::ReceiverStream::new(held);
-    let mut answers = served.triage().evaluate_stream(held).await.expect("opened").into_inner();
+    let (send, items) = tokio::sync::mpsc::channel(1);
+    let items = tokio_stream::wrappers::ReceiverStream::new(items);
+    let mut answers = served.triage().evaluate_stream(items).await.expect("opened").into_inner();
     let status = served.evaluate(emergency()).await.expect_err("full");
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(health(&served, "").await, Some(1));
 
-    hold.send(proto::EvaluateStreamRequest { request: Some(emergency()) }).await.expect("sent");
+    send.send(proto::EvaluateStreamRequest { request: Some(emergency()) }).await.expect("sent");
     assert!(answers.next().await.expect("an answer").is_ok());
-    drop(hold);
+    drop(send);
     assert!(answers.next().await.is_none());
     // The permit comes back a moment after the stream's end is seen.
     for _ in 0..100 {
@@ -320,7 +324,10 @@ async fn packs_are_listed_and_told_in_full() {
     let listed = served.knowledge().list_packs(proto::ListPacksRequest {}).await.expect("listed").into_inner();
     assert_eq!(listed.default_pack, "small");
     let summary = &listed.packs[0];
-    assert_eq!((summary.finding_count, summary.condition_count, summary.red_flag_count, summary.case_count), (9, 2, 2, 2));
+    assert_eq!(
+        (summary.finding_count, summary.condition_count, summary.red_flag_count, summary.case_count),
+        (9, 2, 2, 2)
+    );
 
     let pack = served.knowledge().get_pack(proto::GetPackRequest::default()).await.expect("told").into_inner();
     let pack = pack.pack.expect("a pack");
@@ -388,7 +395,9 @@ async fn both_reflections_list_the_services() {
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(served.channel.clone());
     let mut answers = client.server_reflection_info(tokio_stream::once(ask)).await.expect("asked").into_inner();
     let answer = answers.next().await.expect("an answer").expect("listed").message_response;
-    let Some(v1::server_reflection_response::MessageResponse::ListServicesResponse(list)) = answer else { panic!("no list") };
+    let Some(v1::server_reflection_response::MessageResponse::ListServicesResponse(list)) = answer else {
+        panic!("no list")
+    };
     let listed: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
     assert!(names.iter().all(|name| listed.iter().any(|one| one == name)), "{listed:?}");
 
@@ -491,4 +500,81 @@ async fn what_cannot_be_served_says_what_to_do() {
     let error = tokio::task::spawn_blocking(move || rubor::server::serve(&missing)).await.expect("no panic");
     let error = error.expect_err("no rules");
     assert!(error.contains("nowhere") && error.contains("--rules"), "{error}");
+}
+
+/// A service that has a bug.
+#[derive(Clone)]
+struct Panics;
+
+impl tonic::codegen::Service<tonic::codegen::http::Request<tonic::body::Body>> for Panics {
+    type Response = tonic::codegen::http::Response<tonic::body::Body>;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: tonic::codegen::http::Request<tonic::body::Body>) -> Self::Future {
+        Box::pin(async { panic!("{CANARY}") })
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_internal_and_not_quoted() {
+    use rubor::grpc::guard::{Gate, GuardLayer, answer_panic};
+    use tonic::codegen::Service as _;
+    use tower::Layer as _;
+    let rules = Rules::small();
+    let metrics = std::sync::Arc::new(rubor::observe::metrics::Metrics::new(rules.keeper()));
+    let guard = GuardLayer::new(std::sync::Arc::new(Gate::new(1)), std::sync::Arc::clone(&metrics));
+    let catch = tower_http::catch_panic::CatchPanicLayer::custom(answer_panic as fn(_) -> _);
+    let mut service = guard.layer(catch.layer(Panics));
+    for _ in 0..2 {
+        let mut asked = tonic::codegen::http::Request::new(tonic::body::Body::empty());
+        *asked.uri_mut() = "/rubor.v1.TriageService/Evaluate".parse().expect("a path");
+        let answer = service.call(asked).await.expect("answered");
+        let status = Status::from_header_map(answer.headers()).expect("a status");
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!format!("{answer:?}").contains(CANARY));
+    }
+    assert!(metrics.text().contains(r#"code="INTERNAL"} 2"#));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_during_reloads_is_of_one_rule_set() {
+    let served = Served::start().await;
+    let strengths = ["strong", "moderate", "weak"];
+    let keeper = std::sync::Arc::clone(&served.keeper);
+    let asking = tokio::spawn({
+        let mut triage = served.triage();
+        async move {
+            let mut seen = std::collections::BTreeMap::new();
+            for _ in 0..1500 {
+                let answer = triage.evaluate(request(vec![present("dome"), present("years")])).await;
+                let answer = answer.expect("no reload disturbs a request").into_inner();
+                let reasons = answer.differentials.iter().flat_map(|differential| &differential.contributions);
+                let weight =
+                    reasons.filter(|reason| reason.rule_id == "angioma.dome").map(|reason| reason.weight_decibans);
+                let weights: Vec<String> = weight.map(|weight| format!("{weight:.3}")).collect();
+                let before = seen.insert(answer.rule_set.expect("rules").digest, weights.clone());
+                assert!(before.is_none_or(|before| before == weights), "one digest, two weights");
+            }
+            seen
+        }
+    });
+    let mut turn = 0;
+    while !asking.is_finished() {
+        let (from, to) = (strengths[turn % 3], strengths[(turn + 1) % 3]);
+        served.rules.edit(
+            "rules.yaml",
+            &format!("when: dome, supports: {from}"),
+            &format!("when: dome, supports: {to}"),
+        );
+        let keeper = std::sync::Arc::clone(&keeper);
+        tokio::task::spawn_blocking(move || keeper.try_reload(true)).await.expect("no panic");
+        turn += 1;
+    }
+    let seen = asking.await.expect("no panic");
+    assert!(turn >= 3 && seen.len() == 3, "{turn} reloads, {seen:?}");
 }

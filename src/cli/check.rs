@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::sources::Sources;
 use super::Format;
+use super::sources::Sources;
 use crate::config::rule_source;
 use crate::engine::diagnostic::Diagnostic;
 use crate::render::{Ink, Style, count, diagnostic, print};
@@ -42,8 +42,7 @@ pub fn run(args: &Args) -> ExitCode {
 #[must_use]
 pub fn refusal(source: &RuleSource, refusal: &Refusal, style: Style) -> String {
     let files = Sources::new(source);
-    let mut out: String =
-        refusal.diagnostics.iter().map(|found| diagnostic::text(found, &files, style)).collect();
+    let mut out: String = refusal.diagnostics.iter().map(|found| diagnostic::text(found, &files, style)).collect();
     let tally = diagnostic::tally(&refusal.diagnostics);
     out.push_str(&format!("{}: {tally} in {source}\n", style.paint(Ink::Red, "refused")));
     out

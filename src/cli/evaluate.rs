@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn yaml_and_json_are_the_same_request() {
-        let json = r#"{"patient":{"ageYears":24,"sex":"SEX_FEMALE"},"observations":[{"finding":"fever","present":true}]}"#;
+        let json =
+            r#"{"patient":{"ageYears":24,"sex":"SEX_FEMALE"},"observations":[{"finding":"fever","present":true}]}"#;
         let yaml = "patient: { age_years: 24, sex: female }\nobservations:\n  - { finding: fever, present: true }\n";
         assert_eq!(request(json).unwrap(), request(yaml).unwrap());
         assert_eq!(request("").unwrap(), EvaluateRequest::default());

@@ -1,4 +1,4 @@
-//! Worked cases as JUnit XML, which build servers show.
+//! Worked cases as `JUnit` XML, which build servers show.
 //!
 //! Owns the file format and nothing else.
 
@@ -25,7 +25,8 @@ pub fn text(runs: &[PackRun]) -> String {
             } else {
                 let texts: Vec<&str> = result.failures.iter().map(|failure| failure.text.as_str()).collect();
                 let (words, message) = (escape(&texts.join("\n")), escape(texts[0]));
-                let _ = writeln!(out, "{head}>\n      <failure message=\"{message}\">{words}</failure>\n    </testcase>");
+                let _ =
+                    writeln!(out, "{head}>\n      <failure message=\"{message}\">{words}</failure>\n    </testcase>");
             }
         }
         out.push_str("  </testsuite>\n");

@@ -3,6 +3,8 @@
 //! Owns what a person or a script types and what is printed back. It decides nothing about rules or patients: `store`
 //! loads, `engine` answers, `render` lays out, `server` serves. Every flag has an environment variable `RUBOR_...`.
 
+#![allow(clippy::disallowed_methods, reason = "commands read the files they are given")]
+
 mod check;
 mod evaluate;
 mod junit;

@@ -61,13 +61,11 @@ impl Files for Loaded<'_> {
     }
 
     fn line(&self, file: &str, line: u32) -> Option<String> {
-        let packs = self.content.packs.iter();
-        let (pack, rest) = packs
-            .filter_map(|pack| {
-                let rest = if pack.folder.is_empty() { Some(file) } else { file.strip_prefix(&pack.folder)?.strip_prefix('/') };
-                Some((pack, rest?))
-            })
-            .next()?;
+        let (pack, rest) = self.content.packs.iter().find_map(|pack| {
+            let whole = pack.folder.is_empty();
+            let rest = if whole { file } else { file.strip_prefix(&pack.folder)?.strip_prefix('/')? };
+            Some((pack, rest))
+        })?;
         match pack.files.iter().find(|known| known.path == rest) {
             Some(known) => nth(&known.text, line),
             None => self.sources.line(file, line),

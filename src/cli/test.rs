@@ -136,13 +136,18 @@ fn replace_cases(content: &mut Content, path: &Path) -> Result<(), String> {
         if let Some(problem) = found.problems.first() {
             return Err(format!("`{}`: {}", path.display(), problem.message));
         }
-        found.packs.into_iter().flat_map(|folder| {
-            let name = folder.folder;
-            folder.files.into_iter().map(move |file| (read::join(&name, &file.path), file.text)).collect::<Vec<_>>()
-        }).collect()
+        found
+            .packs
+            .into_iter()
+            .flat_map(|folder| {
+                let name = folder.folder;
+                folder.files.into_iter().map(move |file| (read::join(&name, &file.path), file.text)).collect::<Vec<_>>()
+            })
+            .collect()
     } else {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let text = std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
         vec![(name, text)]
     };
     pack.files.retain(|file| !file.path.starts_with("cases/"));
@@ -158,7 +163,8 @@ fn refuse(source: &RuleSource, diagnostics: &[Diagnostic], files: &Loaded<'_>) {
 }
 
 fn interview(runs: &[PackRun], id: &str) -> ExitCode {
-    let found = runs.iter().find_map(|run| Some((run, run.cases.iter().map(|(case, _)| case).find(|case| case.id == id)?)));
+    let found =
+        runs.iter().find_map(|run| Some((run, run.cases.iter().map(|(case, _)| case).find(|case| case.id == id)?)));
     let Some((run, case)) = found else {
         fail(&format!("there is no case `{id}`; `rubor test --format json` lists them all"));
         return ExitCode::FAILURE;

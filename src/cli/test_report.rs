@@ -74,7 +74,9 @@ fn figures(run: &PackRun, style: Style) -> String {
     let figures = &run.figures;
     let mut out = String::new();
     if figures.with_condition + figures.with_urgency > 0 {
-        out.push_str(&style.heading("Accuracy and safety, where a case says what is true (measured; never blocks a load)"));
+        out.push_str(
+            &style.heading("Accuracy and safety, where a case says what is true (measured; never blocks a load)"),
+        );
         let of = figures.with_condition;
         out.push_str(&figure("M1  right condition in first place", figures.first, of));
         out.push_str(&figure("M3  right condition within three", figures.within_three, of));
@@ -83,20 +85,21 @@ fn figures(run: &PackRun, style: Style) -> String {
         out.push_str(&figure("urgency exact", figures.exact, of));
         out.push_str(&figure("urgency over (too urgent)", figures.over.len(), of));
         out.push_str(&figure("urgency under (not urgent enough)", figures.under.len(), of));
-        for (what, cases) in [("not within three", &figures.missed), ("over", &figures.over), ("under", &figures.under)] {
-            if !cases.is_empty() {
-                out.push_str(&style.wrap(&format!("  {what}: "), &cases.join(", ")));
-            }
+        for (what, cases) in [("not within three", &figures.missed), ("over", &figures.over), ("under", &figures.under)]
+        {
+            out.push_str(&named(what, cases, style));
         }
     }
     out.push_str(&style.heading("Coverage"));
     let (flags, rules) = (run.plan.red_flags.len(), run.plan.rules.len());
     out.push_str(&figure("red flags that fire in a case", flags - figures.silent_red_flags.len(), flags));
     out.push_str(&figure("rules that count in a case", rules - figures.silent_rules, rules));
-    if !figures.silent_red_flags.is_empty() {
-        out.push_str(&style.wrap("  red flags that fire in no case: ", &figures.silent_red_flags.join(", ")));
-    }
+    out.push_str(&named("red flags that fire in no case", &figures.silent_red_flags, style));
     out
+}
+
+fn named(what: &str, ids: &[String], style: Style) -> String {
+    if ids.is_empty() { String::new() } else { format!("  {what}:\n{}", style.wrap("    ", &ids.join(", "))) }
 }
 
 fn figure(what: &str, part: usize, of: usize) -> String {
@@ -108,7 +111,7 @@ fn figure(what: &str, part: usize, of: usize) -> String {
     format!("  {what:<36}{part:>4} of {of:<4}{:>6}\n", percent(share))
 }
 
-/// `1 cherry angioma (cherry_angioma) 71 %`, the first few of each group.
+/// `1 cherry_angioma 71 % (+20.1 dB)`, the first few of each group.
 fn top(answer: &Answer) -> Vec<String> {
     let listed = answer.differentials.iter().filter(|item| item.rank as usize <= TOP);
     listed
@@ -184,7 +187,8 @@ pub fn interview(case: &Case, played: &Interview, style: Style) -> String {
 }
 
 fn state(answer: &Answer, style: Style) -> String {
-    let first = answer.differentials.first().filter(|_| answer.groups.iter().any(|group| !group.first_place.is_empty()));
+    let first =
+        answer.differentials.first().filter(|_| answer.groups.iter().any(|group| !group.first_place.is_empty()));
     let leads = first.map_or_else(
         || "too little known for a first place".to_owned(),
         |item| format!("first: {} {}", item.condition.name, percent(item.share)),

@@ -5,7 +5,10 @@
 
 use super::answer::{Answer, Counting, Outcome, RedFlagState, UrgencyStatus};
 use super::diagnostic::{Code, Diagnostic};
-use super::doc::{CaseDoc, ExpectDoc, NoneOfTheseDoc, ObservationDoc, OutcomeDoc, ReporterDoc, SexDoc, StatusDoc, TruthUrgencyDoc};
+use super::doc::{
+    CaseDoc, ExpectDoc, NoneOfTheseDoc, ObservationDoc, OutcomeDoc, ReporterDoc, SexDoc, StatusDoc, TruthUrgencyDoc,
+};
+use super::evaluate::evaluate;
 use super::explain::{AnswerOptions, explain};
 use super::finding::Findings;
 use super::parse::Doc;
@@ -15,7 +18,6 @@ use super::source::Place;
 use super::submission::{Age, NoneOfThese, Observation, Patient, Reporter, Sex, Submission, Value};
 use super::suggest;
 use super::urgency::Urgency;
-use super::evaluate::evaluate;
 
 /// The word that stands for "no condition can be named".
 pub const UNDETERMINED: &str = "undetermined";
@@ -80,7 +82,8 @@ pub struct Failure {
 /// Takes the cases of a document and holds their words against the plan.
 #[must_use]
 pub fn read_cases(doc: &Doc, plan: &Plan, found: &mut Vec<Diagnostic>) -> Vec<Case> {
-    let mut cases: Vec<Case> = doc.cases.iter().filter_map(|item| read_case(&item.doc, doc.at(item), plan, found)).collect();
+    let mut cases: Vec<Case> =
+        doc.cases.iter().filter_map(|item| read_case(&item.doc, doc.at(item), plan, found)).collect();
     cases.sort_by(|a, b| a.id.cmp(&b.id));
     cases
 }
@@ -106,7 +109,12 @@ fn read_case(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnostic
             Some(TruthUrgencyDoc::Several { is, also_right }) => (Some(*is), also_right.clone()),
         };
         also.extend(&truth.urgency_also_right);
-        Truth { condition: truth.condition.clone(), also_right: truth.also_right.clone(), urgency, urgency_also_right: also }
+        Truth {
+            condition: truth.condition.clone(),
+            also_right: truth.also_right.clone(),
+            urgency,
+            urgency_also_right: also,
+        }
     });
     (found.len() == before).then(|| Case {
         id: case.id.clone(),
@@ -124,7 +132,11 @@ fn read_case(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnostic
 
 /// The submission of a case: its short lists first, then its observations as in a request.
 fn submission(case: &CaseDoc) -> Submission {
-    let lists = [(&case.present, Value::Present(true)), (&case.absent, Value::Present(false)), (&case.not_known, Value::NotKnown(true))];
+    let lists = [
+        (&case.present, Value::Present(true)),
+        (&case.absent, Value::Present(false)),
+        (&case.not_known, Value::NotKnown(true)),
+    ];
     let mut observations: Vec<Observation> = lists
         .iter()
         .flat_map(|(ids, value)| {
@@ -133,7 +145,8 @@ fn submission(case: &CaseDoc) -> Submission {
         .collect();
     observations.extend(case.observations.iter().map(observation));
     let patient = &case.patient;
-    let age = patient.age_years.map(Age::Years).or(patient.age_months.map(Age::Months)).or(patient.age_days.map(Age::Days));
+    let age =
+        patient.age_years.map(Age::Years).or(patient.age_months.map(Age::Months)).or(patient.age_days.map(Age::Days));
     Submission {
         patient: Patient {
             age,
@@ -148,7 +161,9 @@ fn submission(case: &CaseDoc) -> Submission {
             .none_of_these
             .iter()
             .map(|none| match none {
-                NoneOfTheseDoc::Name(name) => NoneOfThese { name: name.clone(), fingerprint: String::new(), group: String::new() },
+                NoneOfTheseDoc::Name(name) => {
+                    NoneOfThese { name: name.clone(), fingerprint: String::new(), group: String::new() }
+                }
                 NoneOfTheseDoc::Full { name, fingerprint, group } => {
                     NoneOfThese { name: name.clone(), fingerprint: fingerprint.clone(), group: group.clone() }
                 }
@@ -165,14 +180,18 @@ fn submission(case: &CaseDoc) -> Submission {
 
 fn observation(doc: &ObservationDoc) -> Observation {
     let value = match doc {
-        ObservationDoc { present: Some(present), quantity: None, selection: None, not_known: None, .. } => Some(Value::Present(*present)),
+        ObservationDoc { present: Some(present), quantity: None, selection: None, not_known: None, .. } => {
+            Some(Value::Present(*present))
+        }
         ObservationDoc { present: None, quantity: Some(quantity), selection: None, not_known: None, .. } => {
             Some(Value::Quantity { value: quantity.value, unit: quantity.unit.clone() })
         }
         ObservationDoc { present: None, quantity: None, selection: Some(selection), not_known: None, .. } => {
             Some(Value::Selection { options: selection.options.clone(), complete: selection.complete })
         }
-        ObservationDoc { present: None, quantity: None, selection: None, not_known: Some(not_known), .. } => Some(Value::NotKnown(*not_known)),
+        ObservationDoc { present: None, quantity: None, selection: None, not_known: Some(not_known), .. } => {
+            Some(Value::NotKnown(*not_known))
+        }
         _ => None,
     };
     Observation { finding: doc.finding.clone(), value, group: doc.group.clone() }
@@ -201,10 +220,12 @@ fn locate(at: At<'_>, case: &CaseDoc, field: &str) -> Place {
 fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnostic>) {
     let expect = &case.expect;
     let at_expect = at.key("expect");
-    let conditions: Vec<&str> = plan.conditions.iter().map(|condition| condition.id.as_str()).chain([UNDETERMINED]).collect();
+    let conditions: Vec<&str> =
+        plan.conditions.iter().map(|condition| condition.id.as_str()).chain([UNDETERMINED]).collect();
     let red_flags: Vec<&str> = plan.red_flags.iter().map(|flag| flag.id.as_str()).collect();
     let rules: Vec<&str> = plan.rules.iter().map(|rule| rule.id.as_str()).collect();
-    let questions: Vec<&str> = plan.findings().iter().map(|f| f.id.as_str()).chain(plan.boxes.iter().map(|b| b.id.as_str())).collect();
+    let questions: Vec<&str> =
+        plan.findings().iter().map(|f| f.id.as_str()).chain(plan.boxes.iter().map(|b| b.id.as_str())).collect();
     let mut check = |code: Code, what: &str, known: &[&str], id: &str, at: At<'_>| {
         if !known.contains(&id) {
             let problem = Diagnostic::error(code, Some(at.place()), format!("unknown {what} `{id}`"));
@@ -214,8 +235,8 @@ fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnost
     if let Some(top) = &expect.top {
         check(Code::UnknownCondition, "condition", &conditions, top, at_expect.key("top"));
     }
-    let lists: [(&str, &[String], Code, &str, &[&str]); 6] = [
-        ("top3", &expect.top3, Code::UnknownCondition, "condition", &conditions),
+    let lists = [
+        ("top3", &expect.top3, Code::UnknownCondition, "condition", conditions.as_slice()),
         ("not_top", &expect.not_top, Code::UnknownCondition, "condition", &conditions),
         ("red_flags", &expect.red_flags, Code::UnknownRedFlag, "red flag", &red_flags),
         ("not_red_flags", &expect.not_red_flags, Code::UnknownRedFlag, "red flag", &red_flags),
@@ -238,7 +259,12 @@ fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnost
 /// Runs one case against the plan that it was read for.
 #[must_use]
 pub fn run(plan: &Plan, case: &Case) -> CaseResult {
-    let options = AnswerOptions { max_differentials: plan.conditions.len().max(1), max_questions: 3, omit_questions: case.expect.asks_first.is_empty(), ..AnswerOptions::default() };
+    let options = AnswerOptions {
+        max_differentials: plan.conditions.len().max(1),
+        max_questions: 3,
+        omit_questions: case.expect.asks_first.is_empty(),
+        ..AnswerOptions::default()
+    };
     let answer = explain(plan, &case.findings, &evaluate(plan, &case.findings), &options);
     let failures = compare(plan, &case.expect, &answer);
     CaseResult { id: case.id.clone(), failures, answer }
@@ -251,8 +277,12 @@ pub fn check_all(plan: &Plan, cases: &[Case]) -> Vec<Diagnostic> {
         .iter()
         .flat_map(|case| {
             run(plan, case).failures.into_iter().map(move |failure| {
-                Diagnostic::error(Code::CaseBroken, Some(case.place.clone()), format!("case `{}` no longer holds: {}", case.id, failure.text))
-                    .help(format!("`{}`: correct the rules, or the case if the case is wrong", case.title))
+                Diagnostic::error(
+                    Code::CaseBroken,
+                    Some(case.place.clone()),
+                    format!("case `{}` no longer holds: {}", case.id, failure.text),
+                )
+                .help(format!("`{}`: correct the rules, or the case if the case is wrong", case.title))
             })
         })
         .collect()
@@ -280,13 +310,22 @@ fn compare(plan: &Plan, expect: &ExpectDoc, answer: &Answer) -> Vec<Failure> {
     for id in expect.not_red_flags.iter().filter(|id| fired(id)) {
         fail("not_red_flags", format!("red flag `{id}` must not fire"));
     }
-    let counted = |id: &String| answer.differentials.iter().flat_map(|d| &d.contributions).any(|c| c.rule_id == *id && c.counting == Counting::Counted);
+    let counted = |id: &String| {
+        answer
+            .differentials
+            .iter()
+            .flat_map(|d| &d.contributions)
+            .any(|c| c.rule_id == *id && c.counting == Counting::Counted)
+    };
     for id in expect.because.iter().filter(|id| !counted(id)) {
         fail("because", format!("rule `{id}` must count"));
     }
     let asked: Vec<&str> = answer.next_questions.iter().take(3).map(|question| question.id.as_str()).collect();
     for id in expect.asks_first.iter().filter(|id| !asked.contains(&id.as_str())) {
-        fail("asks_first", format!("`{id}` must be among the first three questions, which are {}", suggest::quoted(&asked)));
+        fail(
+            "asks_first",
+            format!("`{id}` must be among the first three questions, which are {}", suggest::quoted(&asked)),
+        );
     }
     if let Some(wanted) = expect.safety_net
         && wanted != answer.safety_net.is_some()
@@ -298,7 +337,8 @@ fn compare(plan: &Plan, expect: &ExpectDoc, answer: &Answer) -> Vec<Failure> {
 
 fn places(plan: &Plan, expect: &ExpectDoc, answer: &Answer, fail: &mut impl FnMut(&'static str, String)) {
     let first: Vec<&str> = answer.groups.iter().map(|group| group.first_place.as_str()).collect();
-    let first_words = if answer.outcome == Outcome::Insufficient { UNDETERMINED.to_owned() } else { suggest::quoted(&first) };
+    let first_words =
+        if answer.outcome == Outcome::Insufficient { UNDETERMINED.to_owned() } else { suggest::quoted(&first) };
     if let Some(top) = &expect.top {
         let holds = if top == UNDETERMINED {
             answer.outcome == Outcome::Insufficient
@@ -311,7 +351,8 @@ fn places(plan: &Plan, expect: &ExpectDoc, answer: &Answer, fail: &mut impl FnMu
     }
     for wanted in &expect.top3 {
         let mut three = answer.differentials.iter().filter(|d| d.rank <= 3);
-        let holds = three.any(|d| satisfies(plan, &d.condition.id, wanted)) || (wanted == UNDETERMINED && answer.outcome == Outcome::Insufficient);
+        let holds = three.any(|d| satisfies(plan, &d.condition.id, wanted))
+            || (wanted == UNDETERMINED && answer.outcome == Outcome::Insufficient);
         if !holds {
             fail("top3", format!("`{wanted}` must be among the first three; first is {first_words}"));
         }
@@ -347,7 +388,13 @@ fn urgency(expect: &ExpectDoc, answer: &Answer, fail: &mut impl FnMut(&'static s
         UrgencyStatus::Provisional => StatusDoc::Provisional,
     };
     if expect.status.is_some_and(|wanted| wanted != status) {
-        let open: Vec<&str> = answer.red_flags.iter().filter(|flag| flag.state != RedFlagState::Fired).map(|flag| flag.id.as_str()).take(6).collect();
+        let open: Vec<&str> = answer
+            .red_flags
+            .iter()
+            .filter(|flag| flag.state != RedFlagState::Fired)
+            .map(|flag| flag.id.as_str())
+            .take(6)
+            .collect();
         let open = if open.is_empty() { String::new() } else { format!(", open are {}", suggest::quoted(&open)) };
         fail("status", format!("the status is {status:?}").to_lowercase() + &open);
     }

@@ -17,10 +17,15 @@ use std::ops::Range;
 /// Builds the plan of a checked pack.
 #[must_use]
 pub fn compile(checked: &Checked<'_>) -> Plan {
-    let mut sources: Vec<Citation> =
-        checked.doc.sources.iter().map(|item| Citation { id: item.doc.id.clone(), title: item.doc.title.clone(), url: item.doc.url.clone() }).collect();
+    let mut sources: Vec<Citation> = checked
+        .doc
+        .sources
+        .iter()
+        .map(|item| Citation { id: item.doc.id.clone(), title: item.doc.title.clone(), url: item.doc.url.clone() })
+        .collect();
     sources.sort_by(|a, b| a.id.cmp(&b.id));
-    let mut boxes: Vec<QuestionBox> = checked.boxes.iter().map(|(doc, findings)| question_box(doc, findings, &checked.vocabulary)).collect();
+    let mut boxes: Vec<QuestionBox> =
+        checked.boxes.iter().map(|(doc, findings)| question_box(doc, findings, &checked.vocabulary)).collect();
     boxes.sort_by(|a, b| a.id.cmp(&b.id));
     let mut lowering = Lowering::new(checked, &sources);
     let tells = lowering.tells(checked);
@@ -32,7 +37,11 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
     Plan {
         header: header(checked),
         screen,
-        ask_when_contradicted: checked.pack.ask_when_contradicted.as_deref().and_then(|id| checked.vocabulary.by_id(id)),
+        ask_when_contradicted: checked
+            .pack
+            .ask_when_contradicted
+            .as_deref()
+            .and_then(|id| checked.vocabulary.by_id(id)),
         vocabulary: checked.vocabulary.clone(),
         sources,
         boxes,
@@ -57,7 +66,14 @@ fn question_box(doc: &super::doc::BoxDoc, findings: &[FindingIndex], vocabulary:
     ids.sort_unstable();
     let digest = Sha256::digest(format!("{}\n{}", doc.id, ids.join("\n")));
     let fingerprint = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    QuestionBox { id: doc.id.clone(), ask: doc.ask.clone(), help: doc.help.clone(), pick_one: doc.pick == Pick::One, findings: findings.to_vec(), fingerprint }
+    QuestionBox {
+        id: doc.id.clone(),
+        ask: doc.ask.clone(),
+        help: doc.help.clone(),
+        pick_one: doc.pick == Pick::One,
+        findings: findings.to_vec(),
+        fingerprint,
+    }
 }
 
 fn header(checked: &Checked<'_>) -> Header {
@@ -69,7 +85,8 @@ fn header(checked: &Checked<'_>) -> Header {
     }
     let mut safety_nets: [Option<SafetyNet>; 5] = Default::default();
     for net in &pack.safety_net {
-        let (watch_for, act_within, reassess_after) = (net.watch_for.clone(), net.act_within.clone(), net.reassess_after.clone());
+        let (watch_for, act_within, reassess_after) =
+            (net.watch_for.clone(), net.act_within.clone(), net.reassess_after.clone());
         safety_nets[net.urgency.index()] = Some(SafetyNet { watch_for, act_within, reassess_after });
     }
     let act_at = &pack.act_at;
@@ -114,7 +131,10 @@ impl<'a> Lowering<'a> {
             match &finding.kind {
                 Kind::YesNo => drop(atoms.insert(Atom { finding: FindingIndex(i), test: Test::Present })),
                 Kind::Number { .. } => {}
-                kind => atoms.extend((0..kind.options().len()).map(|option| Atom { finding: FindingIndex(i), test: Test::Option(option) })),
+                kind => atoms.extend(
+                    (0..kind.options().len())
+                        .map(|option| Atom { finding: FindingIndex(i), test: Test::Option(option) }),
+                ),
             }
         }
         for_each_expr(checked, |expr| collect_atoms(expr, &mut atoms));
@@ -180,7 +200,8 @@ impl<'a> Lowering<'a> {
             .iter()
             .map(|tell| {
                 let atoms = |findings: &[FindingIndex]| -> Vec<usize> {
-                    let mut atoms: Vec<usize> = findings.iter().map(|&finding| self.atom_of[&Atom { finding, test: Test::Present }]).collect();
+                    let mut atoms: Vec<usize> =
+                        findings.iter().map(|&finding| self.atom_of[&Atom { finding, test: Test::Present }]).collect();
                     atoms.sort_unstable();
                     atoms
                 };
@@ -196,7 +217,8 @@ impl<'a> Lowering<'a> {
     fn conditions(&mut self, checked: &Checked<'_>) -> (Vec<Condition>, Vec<Rule>) {
         let mut order: Vec<&CheckedCondition<'_>> = checked.conditions.iter().collect();
         order.sort_by(|a, b| a.doc.id.cmp(&b.doc.id));
-        let places: BTreeMap<&str, usize> = order.iter().enumerate().map(|(i, condition)| (condition.doc.id.as_str(), i)).collect();
+        let places: BTreeMap<&str, usize> =
+            order.iter().enumerate().map(|(i, condition)| (condition.doc.id.as_str(), i)).collect();
         let mut rules = Vec::new();
         let conditions = order
             .iter()
@@ -233,8 +255,13 @@ impl<'a> Lowering<'a> {
         let findings: Vec<Vec<FindingIndex>> = list.iter().map(|rule| findings_of(&rule.when)).collect();
         let (family_of, names) = families(&list, &findings, self.vocabulary);
         for (i, rule) in list.iter().enumerate() {
-            let mut stands_for: Vec<usize> =
-                rule.doc.stands_for.iter().filter_map(|part| list.iter().position(|other| other.doc.id == *part)).map(|part| family_of[part]).collect();
+            let mut stands_for: Vec<usize> = rule
+                .doc
+                .stands_for
+                .iter()
+                .filter_map(|part| list.iter().position(|other| other.doc.id == *part))
+                .map(|part| family_of[part])
+                .collect();
             stands_for.sort_unstable();
             stands_for.dedup();
             let choice = match rule.when.bare() {
@@ -278,7 +305,8 @@ impl<'a> Lowering<'a> {
                 findings.sort_unstable();
                 findings.dedup();
                 let words = |expr: Option<&Expr>| expr.map_or(String::new(), |expr| expr.words(self.vocabulary));
-                let (given_text, sign_text, unless_text) = (words(flag.given.as_ref()), words(Some(&flag.sign)), words(flag.unless.as_ref()));
+                let (given_text, sign_text, unless_text) =
+                    (words(flag.given.as_ref()), words(Some(&flag.sign)), words(flag.unless.as_ref()));
                 RedFlag {
                     id: flag.doc.id.clone(),
                     name: flag.doc.name.clone(),
@@ -307,7 +335,10 @@ impl<'a> Lowering<'a> {
 
     fn advice(&self, docs: &[AdviceDoc]) -> Vec<Advice> {
         docs.iter()
-            .map(|doc| Advice { text: doc.text.clone(), sources: self.cited(&doc.sources).into_iter().map(|place| self.citations[place].clone()).collect() })
+            .map(|doc| Advice {
+                text: doc.text.clone(),
+                sources: self.cited(&doc.sources).into_iter().map(|place| self.citations[place].clone()).collect(),
+            })
             .collect()
     }
 }
@@ -332,13 +363,19 @@ fn collect_atoms(expr: &Expr, into: &mut BTreeSet<Atom>) {
     match expr {
         Expr::Test(finding, test) => drop(into.insert(Atom { finding: *finding, test: *test })),
         Expr::Not(inner) | Expr::Named(_, inner) => collect_atoms(inner, into),
-        Expr::All(items) | Expr::Any(items) | Expr::AtLeast(_, items) => items.iter().for_each(|item| collect_atoms(item, into)),
+        Expr::All(items) | Expr::Any(items) | Expr::AtLeast(_, items) => {
+            items.iter().for_each(|item| collect_atoms(item, into))
+        }
     }
 }
 
 /// Rules that look at the same finding, or at findings of one family, are one family; a family that the author names
 /// joins all that bear the name. Joint rules form families among themselves, by the parts they share.
-fn families(list: &[&CheckedEvidence<'_>], findings: &[Vec<FindingIndex>], vocabulary: &Vocabulary) -> (Vec<usize>, Vec<String>) {
+fn families(
+    list: &[&CheckedEvidence<'_>],
+    findings: &[Vec<FindingIndex>],
+    vocabulary: &Vocabulary,
+) -> (Vec<usize>, Vec<String>) {
     let mut keys: Vec<BTreeSet<String>> = Vec::new();
     for (rule, findings) in list.iter().zip(findings) {
         let own: BTreeSet<String> = if !rule.doc.stands_for.is_empty() {
@@ -372,7 +409,10 @@ fn families(list: &[&CheckedEvidence<'_>], findings: &[Vec<FindingIndex>], vocab
     let names = roots
         .iter()
         .map(|root| {
-            let all: BTreeSet<&str> = (0..list.len()).filter(|&i| group[i] == *root).flat_map(|i| keys[i].iter().map(String::as_str)).collect();
+            let all: BTreeSet<&str> = (0..list.len())
+                .filter(|&i| group[i] == *root)
+                .flat_map(|i| keys[i].iter().map(String::as_str))
+                .collect();
             all.into_iter().collect::<Vec<_>>().join(" + ")
         })
         .collect();
@@ -396,5 +436,8 @@ fn strata(tells: &[super::check::vocabulary::CheckedTell], findings: usize) -> B
             }
         }
     }
-    tells.iter().map(|tell| (tell_key(tell), findings_of(&tell.when).iter().map(|finding| depth[finding.0]).max().unwrap_or(0))).collect()
+    tells
+        .iter()
+        .map(|tell| (tell_key(tell), findings_of(&tell.when).iter().map(|finding| depth[finding.0]).max().unwrap_or(0)))
+        .collect()
 }

@@ -92,7 +92,9 @@ pub fn evaluate(plan: &Plan, findings: &Findings) -> Evaluation {
             }
         }
     }
-    let open = |group: &GroupEvaluation| group.red_flags.iter().any(|state| matches!(state, FlagState::Precaution | FlagState::Open));
+    let open = |group: &GroupEvaluation| {
+        group.red_flags.iter().any(|state| matches!(state, FlagState::Precaution | FlagState::Open))
+    };
     let status = if groups.iter().any(open) { UrgencyStatus::Provisional } else { UrgencyStatus::Final };
     Evaluation { groups, urgency, status, could_rise_to }
 }
@@ -132,7 +134,9 @@ fn settle(plan: &Plan, atoms: &mut [Truth]) -> Vec<Reading> {
             if !body.t() {
                 continue;
             }
-            for (&atom, told) in tell.present.iter().map(|atom| (atom, body)).chain(tell.absent.iter().map(|atom| (atom, body.negate()))) {
+            for (&atom, told) in
+                tell.present.iter().map(|atom| (atom, body)).chain(tell.absent.iter().map(|atom| (atom, body.negate())))
+            {
                 let heard = atoms[atom].hear(told);
                 changed |= heard != atoms[atom];
                 atoms[atom] = heard;
@@ -154,18 +158,30 @@ fn read_nodes(plan: &Plan, atoms: &[Truth]) -> Vec<Reading> {
             }
             Node::Not(inner) => {
                 let inner = nodes[*inner];
-                Reading { truth: inner.truth.negate(), can_be_true: inner.can_be_false, can_be_false: inner.can_be_true }
+                Reading {
+                    truth: inner.truth.negate(),
+                    can_be_true: inner.can_be_false,
+                    can_be_false: inner.can_be_true,
+                }
             }
-            Node::All(items) => items.iter().map(|&item| nodes[item]).reduce(|a, b| Reading {
-                truth: a.truth.and(b.truth),
-                can_be_true: a.can_be_true && b.can_be_true,
-                can_be_false: a.can_be_false || b.can_be_false,
-            }).unwrap_or_default(),
-            Node::Any(items) => items.iter().map(|&item| nodes[item]).reduce(|a, b| Reading {
-                truth: a.truth.or(b.truth),
-                can_be_true: a.can_be_true || b.can_be_true,
-                can_be_false: a.can_be_false && b.can_be_false,
-            }).unwrap_or_default(),
+            Node::All(items) => items
+                .iter()
+                .map(|&item| nodes[item])
+                .reduce(|a, b| Reading {
+                    truth: a.truth.and(b.truth),
+                    can_be_true: a.can_be_true && b.can_be_true,
+                    can_be_false: a.can_be_false || b.can_be_false,
+                })
+                .unwrap_or_default(),
+            Node::Any(items) => items
+                .iter()
+                .map(|&item| nodes[item])
+                .reduce(|a, b| Reading {
+                    truth: a.truth.or(b.truth),
+                    can_be_true: a.can_be_true || b.can_be_true,
+                    can_be_false: a.can_be_false && b.can_be_false,
+                })
+                .unwrap_or_default(),
             Node::AtLeast(k, items) => {
                 let count = |holds: fn(&Reading) -> bool| items.iter().filter(|&&item| holds(&nodes[item])).count();
                 Reading {
@@ -184,7 +200,11 @@ fn fired_floor(plan: &Plan, group: &GroupEvaluation) -> Option<Urgency> {
     flags_in(plan, group, FlagState::Fired).map(|flag| flag.floor).max()
 }
 
-fn flags_in<'a>(plan: &'a Plan, group: &'a GroupEvaluation, wanted: FlagState) -> impl Iterator<Item = &'a super::plan::RedFlag> {
+fn flags_in<'a>(
+    plan: &'a Plan,
+    group: &'a GroupEvaluation,
+    wanted: FlagState,
+) -> impl Iterator<Item = &'a super::plan::RedFlag> {
     plan.red_flags.iter().zip(&group.red_flags).filter(move |(_, state)| **state == wanted).map(|(flag, _)| flag)
 }
 
@@ -193,7 +213,11 @@ pub(super) fn group_urgency(plan: &Plan, group: &GroupEvaluation) -> Urgency {
     let fired = fired_floor(plan, group);
     let precaution = flags_in(plan, group, FlagState::Precaution).filter_map(|flag| flag.while_unknown).max();
     let insufficient = (group.scores.outcome == Outcome::Insufficient).then_some(plan.header.insufficient_urgency);
-    [fired, precaution, insufficient, Some(group.by_conditions)].into_iter().flatten().max().unwrap_or(Urgency::SelfCare)
+    [fired, precaution, insufficient, Some(group.by_conditions)]
+        .into_iter()
+        .flatten()
+        .max()
+        .unwrap_or(Urgency::SelfCare)
 }
 
 /// Danger is summed over conditions before it is compared: six rare dangers at 4 % each are one danger at 24 %.
@@ -201,13 +225,20 @@ fn urgency_of_shares(plan: &Plan, scores: &Scores) -> Urgency {
     Urgency::ALL
         .into_iter()
         .rev()
-        .find(|&level| plan.header.act_at[level.index()].is_some_and(|act_at| share_at_or_above(plan, scores, level) >= act_at))
+        .find(|&level| {
+            plan.header.act_at[level.index()].is_some_and(|act_at| share_at_or_above(plan, scores, level) >= act_at)
+        })
         .unwrap_or(Urgency::SelfCare)
 }
 
 /// Summed own shares of all conditions at this urgency or above.
 pub(super) fn share_at_or_above(plan: &Plan, scores: &Scores, level: Urgency) -> f64 {
-    plan.conditions.iter().zip(&scores.own_shares).filter(|(condition, _)| condition.urgency >= level).map(|(_, share)| share).sum()
+    plan.conditions
+        .iter()
+        .zip(&scores.own_shares)
+        .filter(|(condition, _)| condition.urgency >= level)
+        .map(|(_, share)| share)
+        .sum()
 }
 
 /// Whether what makes a red flag worth asking about is there.
@@ -238,19 +269,28 @@ pub(super) fn undecided_findings(plan: &Plan, node: usize, nodes: &[Reading]) ->
 /// Collects what could still make `node` become `wanted`.
 fn undecided(plan: &Plan, nodes: &[Reading], node: usize, wanted: bool, into: &mut Vec<FindingIndex>) {
     let reading = nodes[node];
-    let (done, possible) = if wanted { (reading.truth.t(), reading.can_be_true) } else { (reading.truth.f(), reading.can_be_false) };
+    let (done, possible) =
+        if wanted { (reading.truth.t(), reading.can_be_true) } else { (reading.truth.f(), reading.can_be_false) };
     if done || !possible {
         return;
     }
     match &plan.nodes[node] {
         Node::Atom(atom) => into.push(plan.atoms[*atom].finding),
         Node::Not(inner) => undecided(plan, nodes, *inner, !wanted, into),
-        Node::All(items) | Node::Any(items) | Node::AtLeast(_, items) => items.iter().for_each(|&item| undecided(plan, nodes, item, wanted, into)),
+        Node::All(items) | Node::Any(items) | Node::AtLeast(_, items) => {
+            items.iter().for_each(|&item| undecided(plan, nodes, item, wanted, into))
+        }
     }
 }
 
 /// Whether this reporter could still be asked for a finding: not told, not derived, not "don't know", and a question exists.
-pub(super) fn is_askable(plan: &Plan, told: &GroupFindings, group: &GroupEvaluation, finding: FindingIndex, reporter: Reporter) -> bool {
+pub(super) fn is_askable(
+    plan: &Plan,
+    told: &GroupFindings,
+    group: &GroupEvaluation,
+    finding: FindingIndex,
+    reporter: Reporter,
+) -> bool {
     let definition = plan.vocabulary.get(finding);
     let may_answer = definition.asked_of == AskedOf::Patient || reporter == Reporter::Clinician;
     let derived = plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] != Truth::UNKNOWN);

@@ -3,8 +3,9 @@
 //! Owns what is said and quoted. It decides nothing: every number and state in it was decided by `evaluate`.
 
 use super::answer::{
-    Answer, ConditionInfo, Contribution, Counting, Differential, Direction, Group, Notice, NoticeKind, Outcome, Question, QuestionKind,
-    QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason, UrgencyReasonKind, UrgencyStatus,
+    Answer, ConditionInfo, Contribution, Counting, Differential, Direction, Group, Notice, NoticeKind, Outcome,
+    Question, QuestionKind, QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason,
+    UrgencyReasonKind, UrgencyStatus,
 };
 use super::evaluate::score::Tally;
 use super::evaluate::{Evaluation, FlagState, deciding_findings, group_urgency, share_at_or_above, undecided_findings};
@@ -34,18 +35,28 @@ pub struct AnswerOptions {
 #[must_use]
 pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, options: &AnswerOptions) -> Answer {
     let telling = Telling { plan, findings, evaluation, options };
-    let (asked, should_stop) = if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation) };
+    let (asked, should_stop) =
+        if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation) };
     let most = if options.max_questions == 0 { 5 } else { options.max_questions };
     let header = &plan.header;
     let headline = &header.headlines[evaluation.urgency.index()];
     let groups = telling.groups();
-    let outcome = if groups.iter().any(|group| group.outcome == Outcome::Determined) { Outcome::Determined } else { Outcome::Insufficient };
-    let draft = if header.review_status == "signed_off" { "" } else { " This rule pack is a draft, not for clinical use." };
+    let outcome = if groups.iter().any(|group| group.outcome == Outcome::Determined) {
+        Outcome::Determined
+    } else {
+        Outcome::Insufficient
+    };
+    let draft =
+        if header.review_status == "signed_off" { "" } else { " This rule pack is a draft, not for clinical use." };
     Answer {
         urgency: evaluation.urgency,
         urgency_status: evaluation.status,
         could_rise_to: evaluation.could_rise_to,
-        urgency_text: if evaluation.status == UrgencyStatus::Final { headline.text.clone() } else { headline.provisional.clone() },
+        urgency_text: if evaluation.status == UrgencyStatus::Final {
+            headline.text.clone()
+        } else {
+            headline.provisional.clone()
+        },
         urgency_reasons: telling.urgency_reasons(),
         red_flags: telling.red_flags(),
         outcome,
@@ -56,7 +67,9 @@ pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, option
         should_stop,
         notices: telling.notices(),
         safety_net: telling.safety_net(),
-        disclaimer: format!("This supports a decision and makes none; it does not replace an examination by a clinician.{draft}"),
+        disclaimer: format!(
+            "This supports a decision and makes none; it does not replace an examination by a clinician.{draft}"
+        ),
     }
 }
 
@@ -90,7 +103,10 @@ impl Telling<'_> {
                     outcome: group.scores.outcome,
                     undetermined_share: group.scores.undetermined,
                     unlisted_share: (all - listed).max(0.0),
-                    first_place: group.scores.first_place().map_or(String::new(), |first| self.plan.conditions[first].id.clone()),
+                    first_place: group
+                        .scores
+                        .first_place()
+                        .map_or(String::new(), |first| self.plan.conditions[first].id.clone()),
                 }
             })
             .collect()
@@ -101,10 +117,14 @@ impl Telling<'_> {
         for (place, group) in self.evaluation.groups.iter().enumerate() {
             for (flag, state) in self.plan.red_flags.iter().zip(&group.red_flags) {
                 let (kind, urgency, text) = match (state, flag.while_unknown) {
-                    (FlagState::Fired, _) => (UrgencyReasonKind::RedFlag, flag.floor, format!("Red flag: {}. {}", flag.name, flag.because)),
-                    (FlagState::Precaution, Some(floor)) => {
-                        (UrgencyReasonKind::Precaution, floor, format!("Precaution until answered: {}. {}", flag.name, flag.because))
+                    (FlagState::Fired, _) => {
+                        (UrgencyReasonKind::RedFlag, flag.floor, format!("Red flag: {}. {}", flag.name, flag.because))
                     }
+                    (FlagState::Precaution, Some(floor)) => (
+                        UrgencyReasonKind::Precaution,
+                        floor,
+                        format!("Precaution until answered: {}. {}", flag.name, flag.because),
+                    ),
                     _ => continue,
                 };
                 let name = if flag.about_person { String::new() } else { self.group_name(place) };
@@ -112,7 +132,8 @@ impl Telling<'_> {
             }
             reasons.extend(self.other_reasons(place));
         }
-        reasons.sort_by(|a, b| b.urgency.cmp(&a.urgency).then((a.kind, &a.group, &a.id).cmp(&(b.kind, &b.group, &b.id))));
+        reasons
+            .sort_by(|a, b| b.urgency.cmp(&a.urgency).then((a.kind, &a.group, &a.id).cmp(&(b.kind, &b.group, &b.id))));
         reasons.dedup();
         reasons
     }
@@ -123,15 +144,33 @@ impl Telling<'_> {
         if group.by_conditions > Urgency::SelfCare {
             let level = group.by_conditions;
             let share = share_at_or_above(plan, &group.scores, level);
-            let weightiest = group.scores.ranking.iter().copied().find(|&condition| plan.conditions[condition].urgency >= level);
-            let (id, name) = weightiest.map_or((String::new(), String::new()), |c| (plan.conditions[c].id.clone(), plan.conditions[c].name.clone()));
-            let text = format!("Conditions that need this urgency or more have {:.0} % of the share together; the weightiest is {name}.", share * 100.0);
-            reasons.push(UrgencyReason { kind: UrgencyReasonKind::Conditions, id, group: self.group_name(place), urgency: level, text });
+            let weightiest =
+                group.scores.ranking.iter().copied().find(|&condition| plan.conditions[condition].urgency >= level);
+            let (id, name) = weightiest.map_or((String::new(), String::new()), |c| {
+                (plan.conditions[c].id.clone(), plan.conditions[c].name.clone())
+            });
+            let text = format!(
+                "Conditions that need this urgency or more have {:.0} % of the share together; the weightiest is {name}.",
+                share * 100.0
+            );
+            reasons.push(UrgencyReason {
+                kind: UrgencyReasonKind::Conditions,
+                id,
+                group: self.group_name(place),
+                urgency: level,
+                text,
+            });
         }
         if group.scores.outcome == Outcome::Insufficient {
             let urgency = plan.header.insufficient_urgency;
             let text = "Too little is known to tell the causes apart, so this is the safe default.".to_owned();
-            reasons.push(UrgencyReason { kind: UrgencyReasonKind::Insufficient, id: String::new(), group: self.group_name(place), urgency, text });
+            reasons.push(UrgencyReason {
+                kind: UrgencyReasonKind::Insufficient,
+                id: String::new(),
+                group: self.group_name(place),
+                urgency,
+                text,
+            });
         }
         reasons
     }
@@ -149,7 +188,9 @@ impl Telling<'_> {
                 flags.push(self.red_flag(place, i, state));
             }
         }
-        flags.sort_by(|a, b| a.state.cmp(&b.state).then(b.floor.cmp(&a.floor)).then((&a.id, &a.group).cmp(&(&b.id, &b.group))));
+        flags.sort_by(|a, b| {
+            a.state.cmp(&b.state).then(b.floor.cmp(&a.floor)).then((&a.id, &a.group).cmp(&(&b.id, &b.group)))
+        });
         flags.dedup();
         flags
     }
@@ -158,10 +199,14 @@ impl Telling<'_> {
         let (plan, group) = (self.plan, &self.evaluation.groups[place]);
         let definition = &plan.red_flags[flag];
         let open = state == RedFlagState::Open;
-        let told = |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] != Truth::UNKNOWN);
-        let both = |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH);
+        let told = |finding: &FindingIndex| {
+            plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] != Truth::UNKNOWN)
+        };
+        let both =
+            |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH);
         let findings: Vec<FindingIndex> = definition.findings.iter().copied().filter(told).collect();
-        let deciding = if state == RedFlagState::Fired { Vec::new() } else { deciding_findings(plan, definition, &group.nodes) };
+        let deciding =
+            if state == RedFlagState::Fired { Vec::new() } else { deciding_findings(plan, definition, &group.nodes) };
         RedFlag {
             id: definition.id.clone(),
             name: definition.name.clone(),
@@ -202,7 +247,11 @@ impl Telling<'_> {
                     share: group.scores.shares[index],
                     own_share: group.scores.own_shares[index],
                     urgency: condition.urgency,
-                    contributions: if self.options.omit_rationale { Vec::new() } else { self.contributions(place, index) },
+                    contributions: if self.options.omit_rationale {
+                        Vec::new()
+                    } else {
+                        self.contributions(place, index)
+                    },
                     undecided: if self.options.omit_rationale { Vec::new() } else { self.undecided(place, index) },
                     next_steps: condition.next_steps.clone(),
                     care: condition.care.clone(),
@@ -268,7 +317,10 @@ impl Telling<'_> {
             .filter(|&rule| group.nodes[plan.rules[rule].node].truth == Truth::UNKNOWN)
             .map(|rule| {
                 let rule = &plan.rules[rule];
-                Undecided { rule_id: rule.id.clone(), findings: plan.ids(&undecided_findings(plan, rule.node, &group.nodes)) }
+                Undecided {
+                    rule_id: rule.id.clone(),
+                    findings: plan.ids(&undecided_findings(plan, rule.node, &group.nodes)),
+                }
             })
             .collect()
     }
@@ -315,7 +367,12 @@ impl Telling<'_> {
 
     fn finding_question(&self, index: FindingIndex, group: String, why: String) -> Question {
         let finding = self.plan.vocabulary.get(index);
-        let options = finding.kind.options().iter().map(|option| QuestionOption { id: option.id.clone(), name: option.name.clone() }).collect();
+        let options = finding
+            .kind
+            .options()
+            .iter()
+            .map(|option| QuestionOption { id: option.id.clone(), name: option.name.clone() })
+            .collect();
         let (kind, unit, range) = match &finding.kind {
             Kind::YesNo => (QuestionKind::YesNo, String::new(), None),
             Kind::Number { unit, low, high } => (QuestionKind::Number, unit.clone(), Some((*low, *high))),
@@ -348,7 +405,12 @@ impl Telling<'_> {
                     finding.name
                 );
                 let group = if finding.about_person { String::new() } else { self.group_name(place) };
-                notices.push(Notice { kind: NoticeKind::Contradiction, text, findings: vec![finding.id.clone()], group });
+                notices.push(Notice {
+                    kind: NoticeKind::Contradiction,
+                    text,
+                    findings: vec![finding.id.clone()],
+                    group,
+                });
             }
         }
         notices.sort_by(|a, b| (a.kind, &a.group, &a.findings, &a.text).cmp(&(b.kind, &b.group, &b.findings, &b.text)));
@@ -358,10 +420,17 @@ impl Telling<'_> {
 
     /// The pack's net for this urgency, and what to watch for with the conditions in front.
     fn safety_net(&self) -> Option<SafetyNet> {
-        let mut net = self.plan.header.safety_nets.get(self.evaluation.urgency.index())?.clone().filter(|_| self.evaluation.urgency < Urgency::Urgent)?;
+        let mut net = self
+            .plan
+            .header
+            .safety_nets
+            .get(self.evaluation.urgency.index())?
+            .clone()
+            .filter(|_| self.evaluation.urgency < Urgency::Urgent)?;
         let mut seen: BTreeSet<String> = net.watch_for.iter().cloned().collect();
         for (place, group) in self.evaluation.groups.iter().enumerate() {
-            let leaders = self.listed(place).into_iter().filter(|&condition| group.scores.shares[condition] >= 0.1).take(2);
+            let leaders =
+                self.listed(place).into_iter().filter(|&condition| group.scores.shares[condition] >= 0.1).take(2);
             for sign in leaders.flat_map(|condition| &self.plan.conditions[condition].watch_for) {
                 if seen.insert(sign.clone()) {
                     net.watch_for.push(sign.clone());

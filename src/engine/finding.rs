@@ -43,7 +43,7 @@ enum Known {
     Present(bool),
     Number(i64),
     Options(Vec<usize>, bool),
-    NotKnown,
+    Nothing,
 }
 
 struct Statement {
@@ -96,7 +96,9 @@ impl Reading<'_> {
                 if let Some(value) = self.number(field, finding, value, unit, false) {
                     self.statements.push(Statement { finding: index, value, group: String::new() });
                 }
-            } else if !(0.0..=150.0).contains(&unit::find(unit).zip(unit::find("a")).and_then(|(from, to)| from.convert(value, to)).unwrap_or(-1.0)) {
+            } else if !(0.0..=150.0).contains(
+                &unit::find(unit).zip(unit::find("a")).and_then(|(from, to)| from.convert(value, to)).unwrap_or(-1.0),
+            ) {
                 self.violation(field, "an age lies between 0 and 150 years");
             }
         }
@@ -110,7 +112,11 @@ impl Reading<'_> {
             };
             let options = self.plan.vocabulary.get(index).kind.options();
             if let Some(place) = options.iter().position(|known| known.id == option) {
-                self.statements.push(Statement { finding: index, value: Known::Options(vec![place], true), group: String::new() });
+                self.statements.push(Statement {
+                    finding: index,
+                    value: Known::Options(vec![place], true),
+                    group: String::new(),
+                });
             }
         }
     }
@@ -120,7 +126,12 @@ impl Reading<'_> {
             let near = self.plan.vocabulary.suggest(&observation.finding);
             let what = if observation.finding.contains(':') { "coding" } else { "finding" };
             let reason = near.map_or_else(
-                || format!("unknown {what} in pack `{}`; GetPack lists all findings and their codings", self.plan.header.id),
+                || {
+                    format!(
+                        "unknown {what} in pack `{}`; GetPack lists all findings and their codings",
+                        self.plan.header.id
+                    )
+                },
                 |near| format!("unknown {what} in pack `{}`; {near}", self.plan.header.id),
             );
             self.violation(format!("{field}.finding"), reason);
@@ -129,7 +140,8 @@ impl Reading<'_> {
         let finding = self.plan.vocabulary.get(index);
         let group = self.group(field, finding, &observation.group);
         let Some(value) = &observation.value else {
-            let reason = format!("a value is missing: `{}` takes {}, or `not_known: true`", finding.id, finding.kind.words());
+            let reason =
+                format!("a value is missing: `{}` takes {}, or `not_known: true`", finding.id, finding.kind.words());
             self.violation(field, reason);
             return;
         };
@@ -145,7 +157,12 @@ impl Reading<'_> {
         }
         if finding.about_person && !group.is_empty() {
             let text = format!("`{}` is about the person, so its group was ignored.", finding.id);
-            self.notices.push(Notice { kind: NoticeKind::GroupIgnored, text, findings: vec![finding.id.clone()], group: String::new() });
+            self.notices.push(Notice {
+                kind: NoticeKind::GroupIgnored,
+                text,
+                findings: vec![finding.id.clone()],
+                group: String::new(),
+            });
             return String::new();
         }
         group.to_owned()
@@ -153,13 +170,15 @@ impl Reading<'_> {
 
     fn value(&mut self, field: &str, finding: &Finding, value: &Value) -> Option<Known> {
         match (value, &finding.kind) {
-            (Value::NotKnown(true), _) => Some(Known::NotKnown),
+            (Value::NotKnown(true), _) => Some(Known::Nothing),
             (Value::NotKnown(false), _) => {
                 self.violation(format!("{field}.not_known"), "`not_known` can only be true; give the value instead");
                 None
             }
             (Value::Present(present), Kind::YesNo) => Some(Known::Present(*present)),
-            (Value::Quantity { value, unit }, Kind::Number { .. }) => self.number(&format!("{field}.quantity"), finding, *value, unit, true),
+            (Value::Quantity { value, unit }, Kind::Number { .. }) => {
+                self.number(&format!("{field}.quantity"), finding, *value, unit, true)
+            }
             (Value::Selection { options, complete }, Kind::Choice { .. } | Kind::MultipleChoice { .. }) => {
                 self.selection(&format!("{field}.selection"), finding, options, *complete)
             }
@@ -174,7 +193,10 @@ impl Reading<'_> {
                     Kind::Number { unit, .. } => format!("`quantity` with a value in `{unit}`"),
                     _ => "`selection` with `options`".to_owned(),
                 };
-                self.violation(format!("{field}.{given}"), format!("`{}` is {}: write {expected}", finding.id, kind.words()));
+                self.violation(
+                    format!("{field}.{given}"),
+                    format!("`{}` is {}: write {expected}", finding.id, kind.words()),
+                );
                 None
             }
         }
@@ -182,15 +204,19 @@ impl Reading<'_> {
 
     fn number(&mut self, field: &str, finding: &Finding, value: f64, unit: &str, has_unit: bool) -> Option<Known> {
         let (Kind::Number { low, high, .. }, Some(own)) = (&finding.kind, finding.kind.unit()) else { return None };
-        let (value_field, unit_field) =
-            if has_unit { (format!("{field}.value"), format!("{field}.unit")) } else { (field.to_owned(), field.to_owned()) };
+        let (value_field, unit_field) = if has_unit {
+            (format!("{field}.value"), format!("{field}.unit"))
+        } else {
+            (field.to_owned(), field.to_owned())
+        };
         let from = match unit {
             "" => own,
             code => match unit::find(code) {
                 Some(from) if from.dimension == own.dimension => from,
                 _ => {
                     let siblings = own.siblings();
-                    let near = suggest::did_you_mean(code, siblings.iter().copied()).unwrap_or_else(|| format!("write one of {} (UCUM)", suggest::quoted(&siblings)));
+                    let near = suggest::did_you_mean(code, siblings.iter().copied())
+                        .unwrap_or_else(|| format!("write one of {} (UCUM)", suggest::quoted(&siblings)));
                     self.violation(unit_field, format!("this unit does not fit `{}`; {near}", finding.id));
                     return None;
                 }
@@ -208,7 +234,12 @@ impl Reading<'_> {
         };
         if from.code != own.code && has_unit {
             let text = format!("`{}` was converted from {} to {}.", finding.id, from.name, own.name);
-            self.notices.push(Notice { kind: NoticeKind::Conversion, text, findings: vec![finding.id.clone()], group: String::new() });
+            self.notices.push(Notice {
+                kind: NoticeKind::Conversion,
+                text,
+                findings: vec![finding.id.clone()],
+                group: String::new(),
+            });
         }
         Some(Known::Number(millionths(converted)))
     }
@@ -223,8 +254,12 @@ impl Reading<'_> {
                 Some(place) => places.push(place),
                 None => {
                     let known: Vec<&str> = options.iter().map(|known| known.id.as_str()).collect();
-                    let near = suggest::did_you_mean(option, known.iter().copied()).unwrap_or_else(|| format!("its options are {}", suggest::quoted(&known)));
-                    self.violation(format!("{field}.options[{i}]"), format!("`{}` has no such option; {near}", finding.id));
+                    let near = suggest::did_you_mean(option, known.iter().copied())
+                        .unwrap_or_else(|| format!("its options are {}", suggest::quoted(&known)));
+                    self.violation(
+                        format!("{field}.options[{i}]"),
+                        format!("`{}` has no such option; {near}", finding.id),
+                    );
                 }
             }
         }
@@ -232,7 +267,10 @@ impl Reading<'_> {
             self.violation(format!("{field}.options"), format!("`{}` takes exactly one option", finding.id));
         }
         if !single && chosen.is_empty() && !complete {
-            self.violation(format!("{field}.options"), format!("`{}` needs an option, or `complete: true` when none applies", finding.id));
+            self.violation(
+                format!("{field}.options"),
+                format!("`{}` needs an option, or `complete: true` when none applies", finding.id),
+            );
         }
         places.sort_unstable();
         places.dedup();
@@ -245,7 +283,8 @@ impl Reading<'_> {
             let field = format!("none_of_these[{i}]");
             let Some(place) = plan.question_box(&none.name) else {
                 let known: Vec<&str> = plan.boxes.iter().map(|item| item.id.as_str()).collect();
-                let near = suggest::did_you_mean(&none.name, known.iter().copied()).unwrap_or_else(|| format!("the boxes are {}", suggest::quoted(&known)));
+                let near = suggest::did_you_mean(&none.name, known.iter().copied())
+                    .unwrap_or_else(|| format!("the boxes are {}", suggest::quoted(&known)));
                 self.violation(format!("{field}.name"), format!("unknown box in pack `{}`; {near}", plan.header.id));
                 continue;
             };
@@ -253,7 +292,10 @@ impl Reading<'_> {
             let pinned = submission.pinned && none.fingerprint.is_empty();
             if !pinned && none.fingerprint != item.fingerprint {
                 let reason = if none.fingerprint.is_empty() {
-                    format!("send the fingerprint that came with the question `{}`, or pin the rules with `expected_digest`", item.id)
+                    format!(
+                        "send the fingerprint that came with the question `{}`, or pin the rules with `expected_digest`",
+                        item.id
+                    )
                 } else {
                     format!("the box `{}` has changed since it was asked: ask it again", item.id)
                 };
@@ -263,9 +305,15 @@ impl Reading<'_> {
             if none.group.chars().count() > 64 {
                 self.violation(format!("{field}.group"), "the name of a group has at most 64 characters");
             }
-            let names: Vec<&str> = item.findings.iter().map(|&finding| plan.vocabulary.get(finding).name.as_str()).collect();
+            let names: Vec<&str> =
+                item.findings.iter().map(|&finding| plan.vocabulary.get(finding).name.as_str()).collect();
             let text = format!("Taken as absent, since none of `{}` was declared: {}.", item.id, names.join("; "));
-            self.notices.push(Notice { kind: NoticeKind::BoxAbsent, text, findings: plan.ids(&item.findings), group: none.group.clone() });
+            self.notices.push(Notice {
+                kind: NoticeKind::BoxAbsent,
+                text,
+                findings: plan.ids(&item.findings),
+                group: none.group.clone(),
+            });
             for &finding in &item.findings {
                 let group = if plan.vocabulary.get(finding).about_person { String::new() } else { none.group.clone() };
                 self.statements.push(Statement { finding, value: Known::Present(false), group });
@@ -276,7 +324,8 @@ impl Reading<'_> {
     fn finish(mut self, reporter: Option<Reporter>) -> Findings {
         let plan = self.plan;
         let about_person = |statement: &Statement| plan.vocabulary.get(statement.finding).about_person;
-        let names: BTreeSet<String> = self.statements.iter().filter(|s| !about_person(s)).map(|s| s.group.clone()).collect();
+        let names: BTreeSet<String> =
+            self.statements.iter().filter(|s| !about_person(s)).map(|s| s.group.clone()).collect();
         let names = if names.is_empty() { BTreeSet::from([String::new()]) } else { names };
         let groups = names
             .into_iter()
@@ -290,13 +339,15 @@ impl Reading<'_> {
                 group
             })
             .collect();
-        let unused: BTreeSet<FindingIndex> = self.statements.iter().map(|s| s.finding).filter(|finding| !plan.used[finding.0]).collect();
+        let unused: BTreeSet<FindingIndex> =
+            self.statements.iter().map(|s| s.finding).filter(|finding| !plan.used[finding.0]).collect();
         for finding in unused {
             let id = plan.vocabulary.get(finding).id.clone();
             let text = format!("No rule of this pack uses `{id}`.");
             self.notices.push(Notice { kind: NoticeKind::Unused, text, findings: vec![id], group: String::new() });
         }
-        self.notices.sort_by(|a, b| (a.kind, &a.findings, &a.group, &a.text).cmp(&(b.kind, &b.findings, &b.group, &b.text)));
+        self.notices
+            .sort_by(|a, b| (a.kind, &a.findings, &a.group, &a.text).cmp(&(b.kind, &b.findings, &b.group, &b.text)));
         self.notices.dedup();
         Findings { groups, reporter: reporter.unwrap_or(Reporter::Patient), notices: self.notices }
     }
@@ -316,7 +367,7 @@ impl GroupFindings {
 
     fn hear<'a>(&mut self, plan: &Plan, statement: &'a Statement, first: &mut BTreeMap<FindingIndex, &'a Known>) {
         let finding = statement.finding;
-        if statement.value == Known::NotKnown {
+        if statement.value == Known::Nothing {
             self.not_known[finding.0] = true;
             return;
         }
@@ -351,7 +402,10 @@ impl GroupFindings {
 /// The one unit in which a number out of range would be in range, where there is just one.
 fn likely_unit(own: &Unit, value: f64, low: f64, high: f64, given: &Unit) -> Option<&'static str> {
     let mut fitting = own.siblings().into_iter().filter(|code| {
-        *code != given.code && unit::find(code).and_then(|unit| unit.convert(value, own)).is_some_and(|value| (low..=high).contains(&value))
+        *code != given.code
+            && unit::find(code)
+                .and_then(|unit| unit.convert(value, own))
+                .is_some_and(|value| (low..=high).contains(&value))
     });
     let likely = fitting.next()?;
     fitting.next().is_none().then_some(likely)

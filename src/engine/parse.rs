@@ -7,7 +7,8 @@ pub mod tree;
 
 use super::diagnostic::{Code, Diagnostic};
 use super::doc::{
-    BoxDoc, CaseDoc, ConditionDoc, DefinitionDoc, DerivedDoc, EvidenceSetDoc, FindingDoc, PackDoc, RedFlagDoc, SourceDoc,
+    BoxDoc, CaseDoc, ConditionDoc, DefinitionDoc, DerivedDoc, EvidenceSetDoc, FindingDoc, PackDoc, RedFlagDoc,
+    SourceDoc,
 };
 use super::source::SourceFile;
 use super::suggest;
@@ -17,9 +18,8 @@ use serde_yaml::Value;
 use tree::{At, Tree};
 
 /// The lists that a rule file may hold.
-pub const SECTIONS: [&str; 9] = [
-    "sources", "findings", "boxes", "derived", "definitions", "evidence_sets", "conditions", "red_flags", "pack",
-];
+pub const SECTIONS: [&str; 9] =
+    ["sources", "findings", "boxes", "derived", "definitions", "evidence_sets", "conditions", "red_flags", "pack"];
 
 /// One thing an author wrote, and where.
 #[derive(Debug)]
@@ -98,7 +98,11 @@ fn read_file(file: &SourceFile, doc: &mut Doc, found: &mut Vec<Diagnostic>) {
         match Value::deserialize(document) {
             Ok(value) => values.push(value),
             Err(error) => {
-                found.push(Diagnostic::error(Code::Syntax, trees.first().map(|tree| At::new(&file.path, tree).place()), error.to_string()));
+                found.push(Diagnostic::error(
+                    Code::Syntax,
+                    trees.first().map(|tree| At::new(&file.path, tree).place()),
+                    error.to_string(),
+                ));
                 return;
             }
         }
@@ -111,7 +115,10 @@ fn read_file(file: &SourceFile, doc: &mut Doc, found: &mut Vec<Diagnostic>) {
     }
     if kept.len() != values.len() {
         let place = kept.first().map(|tree| At::new(&file.path, tree).place());
-        found.push(Diagnostic::error(Code::Syntax, place, "the documents of this file cannot be told apart").help("separate documents with a line `---`"));
+        found.push(
+            Diagnostic::error(Code::Syntax, place, "the documents of this file cannot be told apart")
+                .help("separate documents with a line `---`"),
+        );
         return;
     }
     let number = doc.files.len();
@@ -167,8 +174,11 @@ impl Reader<'_> {
             let key = key.as_str().unwrap_or_default();
             let Some(section) = SECTIONS.into_iter().find(|section| *section == key) else {
                 let place = self.root().key_itself(key).place();
-                let help = suggest::did_you_mean(key, SECTIONS).unwrap_or_else(|| format!("a rule file holds {}", suggest::quoted(&SECTIONS)));
-                self.found.push(Diagnostic::error(Code::UnknownKey, Some(place), format!("unknown section `{key}`")).help(help));
+                let help = suggest::did_you_mean(key, SECTIONS)
+                    .unwrap_or_else(|| format!("a rule file holds {}", suggest::quoted(&SECTIONS)));
+                self.found.push(
+                    Diagnostic::error(Code::UnknownKey, Some(place), format!("unknown section `{key}`")).help(help),
+                );
                 continue;
             };
             self.section(section, value);
@@ -195,7 +205,10 @@ impl Reader<'_> {
             _ => {
                 let place = self.root().key(section).place();
                 let message = format!("`{section}` must be a list");
-                self.found.push(Diagnostic::error(Code::Shape, Some(place), message).help("write each item on a line that begins with `- id: `"));
+                self.found.push(
+                    Diagnostic::error(Code::Shape, Some(place), message)
+                        .help("write each item on a line that begins with `- id: `"),
+                );
                 return;
             }
         };
@@ -256,11 +269,17 @@ fn explain_shape(message: &str, here: At<'_>, item: At<'_>) -> Diagnostic {
         let parent = [here, item].into_iter().find(|at| at.has(name)).unwrap_or(here);
         let help = suggest::did_you_mean(name, known.iter().copied())
             .unwrap_or_else(|| format!("known here: {}", suggest::quoted(&known)));
-        return Diagnostic::error(Code::UnknownKey, Some(parent.key_itself(name).place()), format!("unknown key `{name}`")).help(help);
+        return Diagnostic::error(
+            Code::UnknownKey,
+            Some(parent.key_itself(name).place()),
+            format!("unknown key `{name}`"),
+        )
+        .help(help);
     }
     if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
         let message = format!("`{name}` is missing");
-        return Diagnostic::error(Code::Shape, Some(here.place()), message).help(format!("add a line `{name}: ...` here"));
+        return Diagnostic::error(Code::Shape, Some(here.place()), message)
+            .help(format!("add a line `{name}: ...` here"));
     }
     if let Some(rest) = message.strip_prefix("unknown variant `")
         && let Some((name, rest)) = rest.split_once('`')
@@ -268,8 +287,52 @@ fn explain_shape(message: &str, here: At<'_>, item: At<'_>) -> Diagnostic {
         let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
         let help = suggest::did_you_mean(name, known.iter().copied())
             .unwrap_or_else(|| format!("write one of {}", suggest::quoted(&known)));
-        return Diagnostic::error(Code::Shape, Some(here.place()), format!("`{name}` is not one of the words known here")).help(help);
+        return Diagnostic::error(
+            Code::Shape,
+            Some(here.place()),
+            format!("`{name}` is not one of the words known here"),
+        )
+        .help(help);
     }
     let message = message.split(" at line ").next().unwrap_or(message);
+    let found_and_expected = ["invalid type: ", "invalid value: ", "invalid length "]
+        .iter()
+        .find_map(|start| message.strip_prefix(start)?.split_once(", expected "));
+    if let Some((found, expected)) = found_and_expected {
+        let message = format!("expected {}, found {}", in_words(expected), in_words(found));
+        return Diagnostic::error(Code::Shape, Some(here.place()), message);
+    }
     Diagnostic::error(Code::Shape, Some(here.place()), message.to_owned())
+}
+
+/// Serde's names of shapes in an author's words.
+fn in_words(shape: &str) -> String {
+    let kinds = [
+        ("string", "text"),
+        ("floating point", "the number"),
+        ("integer", "the number"),
+        ("boolean", "the truth value"),
+        ("map", "a mapping (`key: value`)"),
+        ("sequence", "a list"),
+        ("unit value", "nothing"),
+    ];
+    let whole = match shape {
+        "f64" => "a number",
+        "a string" => "text",
+        "a sequence" => "a list",
+        "a boolean" => "`true` or `false`",
+        "a Value::Tagged enum" => "a word",
+        "an array of length 2" => "a list of two numbers",
+        _ if shape.starts_with("struct ") => "a mapping (`key: value`)",
+        _ => "",
+    };
+    if !whole.is_empty() {
+        return whole.to_owned();
+    }
+    for (kind, words) in kinds {
+        if let Some(rest) = shape.strip_prefix(kind) {
+            return format!("{words}{rest}");
+        }
+    }
+    shape.to_owned()
 }

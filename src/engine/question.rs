@@ -4,7 +4,10 @@
 //! Every supposed answer is evaluated by the same functions as a real one. The words are `explain`'s.
 
 use super::answer::Outcome;
-use super::evaluate::{Evaluation, FlagState, GroupEvaluation, deciding_findings, evaluate_group, group_urgency, is_askable, is_live, undecided_findings};
+use super::evaluate::{
+    Evaluation, FlagState, GroupEvaluation, deciding_findings, evaluate_group, group_urgency, is_askable, is_live,
+    undecided_findings,
+};
 use super::finding::{Findings, GroupFindings};
 use super::plan::{Ask, Plan, Test};
 use super::truth::Truth;
@@ -43,7 +46,10 @@ pub struct Asked {
 #[must_use]
 pub fn next_questions(plan: &Plan, findings: &Findings, evaluation: &Evaluation) -> (Vec<Asked>, bool) {
     let emergency_fired = evaluation.groups.iter().any(|group| {
-        plan.red_flags.iter().zip(&group.red_flags).any(|(flag, state)| *state == FlagState::Fired && flag.floor == Urgency::Emergency)
+        plan.red_flags
+            .iter()
+            .zip(&group.red_flags)
+            .any(|(flag, state)| *state == FlagState::Fired && flag.floor == Urgency::Emergency)
     });
     if emergency_fired {
         return (Vec::new(), true);
@@ -66,14 +72,22 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn askable(&self, group: usize, finding: FindingIndex) -> bool {
-        is_askable(self.plan, &self.findings.groups[group], &self.evaluation.groups[group], finding, self.findings.reporter)
+        is_askable(
+            self.plan,
+            &self.findings.groups[group],
+            &self.evaluation.groups[group],
+            finding,
+            self.findings.reporter,
+        )
     }
 
     /// Adds a question once; questions about the person are asked once for all groups.
     fn push(&mut self, ask: Ask, group: usize, why: Why) {
         let about_person = match ask {
             Ask::Finding(finding) => self.plan.vocabulary.get(finding).about_person,
-            Ask::Box(place) => self.plan.boxes[place].findings.iter().all(|&finding| self.plan.vocabulary.get(finding).about_person),
+            Ask::Box(place) => {
+                self.plan.boxes[place].findings.iter().all(|&finding| self.plan.vocabulary.get(finding).about_person)
+            }
         };
         let group = (!about_person).then_some(group);
         if !self.asked.iter().any(|asked| asked.ask == ask && asked.group == group) {
@@ -103,7 +117,10 @@ impl Asking<'_> {
     }
 
     fn truth(&self, group: usize, finding: FindingIndex) -> Truth {
-        self.plan.finding_atoms[finding.0].clone().map(|atom| self.evaluation.groups[group].atoms[atom]).fold(Truth::UNKNOWN, Truth::hear)
+        self.plan.finding_atoms[finding.0]
+            .clone()
+            .map(|atom| self.evaluation.groups[group].atoms[atom])
+            .fold(Truth::UNKNOWN, Truth::hear)
     }
 
     fn two_kinds(&mut self) {
@@ -111,7 +128,10 @@ impl Asking<'_> {
         for (group, told) in self.findings.groups.iter().enumerate() {
             let about_spots = told.contradicted.iter().any(|&finding| !self.plan.vocabulary.get(finding).about_person)
                 || self.plan.findings().iter().enumerate().any(|(i, definition)| {
-                    !definition.about_person && told.told[i] && definition.kind == Kind::YesNo && self.truth(group, FindingIndex(i)) == Truth::BOTH
+                    !definition.about_person
+                        && told.told[i]
+                        && definition.kind == Kind::YesNo
+                        && self.truth(group, FindingIndex(i)) == Truth::BOTH
                 });
             if about_spots && told.name.is_empty() && self.askable(group, finding) {
                 self.push(Ask::Finding(finding), group, Why::TwoKinds);
@@ -138,7 +158,9 @@ impl Asking<'_> {
             .iter()
             .flat_map(|&(_, flag, group)| {
                 let nodes = &self.evaluation.groups[group].nodes;
-                deciding_findings(self.plan, &self.plan.red_flags[flag], nodes).into_iter().map(move |finding| (group, finding, flag))
+                deciding_findings(self.plan, &self.plan.red_flags[flag], nodes)
+                    .into_iter()
+                    .map(move |finding| (group, finding, flag))
             })
             .filter(|&(group, finding, _)| self.askable(group, finding))
             .collect();
@@ -151,7 +173,8 @@ impl Asking<'_> {
     /// The box that asks for a finding together with others that are wanted too, else the finding's own question.
     fn by_box(&self, group: usize, finding: FindingIndex, wanted: &dyn Fn(FindingIndex) -> bool) -> Ask {
         let shared = self.plan.boxes.iter().position(|item| {
-            item.findings.contains(&finding) && item.findings.iter().filter(|&&other| self.askable(group, other) && wanted(other)).count() >= 2
+            item.findings.contains(&finding)
+                && item.findings.iter().filter(|&&other| self.askable(group, other) && wanted(other)).count() >= 2
         });
         shared.map_or(Ask::Finding(finding), Ask::Box)
     }
@@ -168,7 +191,9 @@ impl Asking<'_> {
             candidates.sort_unstable();
             candidates.dedup();
             candidates.retain(|&finding| self.askable(group, finding));
-            gains.push(candidates.into_iter().filter_map(|finding| Some((finding, self.gain(group, finding)?))).collect());
+            gains.push(
+                candidates.into_iter().filter_map(|finding| Some((finding, self.gain(group, finding)?))).collect(),
+            );
         }
         let mut order: Vec<(f64, Ask, usize)> = Vec::new();
         for (group, gains) in gains.iter().enumerate() {
@@ -196,7 +221,8 @@ impl Asking<'_> {
                 told.suppose(atom, finding, truth);
             }
             let after = evaluate_group(self.plan, &told);
-            changes |= after.scores.first_place() != base.scores.first_place() || self.urgency_with(group, &after) != self.evaluation.urgency;
+            changes |= after.scores.first_place() != base.scores.first_place()
+                || self.urgency_with(group, &after) != self.evaluation.urgency;
             let likely = (assumed * after.scores.total_odds / base.scores.total_odds).clamp(0.01, 0.99);
             total += likely;
             expected += likely * after.scores.entropy();
@@ -208,13 +234,22 @@ impl Asking<'_> {
     /// made possible, not for every flag of the pack.
     fn urgency_with(&self, group: usize, after: &GroupEvaluation) -> Urgency {
         let base = &self.evaluation.groups[group];
-        let flags = self.plan.red_flags.iter().zip(base.red_flags.iter().zip(&after.red_flags)).filter_map(|(flag, (was, is))| match (was, is) {
-            (FlagState::Fired | FlagState::Open | FlagState::Precaution, FlagState::Fired) => Some(flag.floor),
-            (FlagState::Precaution, FlagState::Dormant) if is_live(flag, &after.nodes) => flag.while_unknown,
-            _ => None,
-        });
-        let insufficient = (after.scores.outcome == Outcome::Insufficient).then_some(self.plan.header.insufficient_urgency);
-        let others = self.evaluation.groups.iter().enumerate().filter(|(other, _)| *other != group).map(|(_, other)| group_urgency(self.plan, other));
+        let flags = self.plan.red_flags.iter().zip(base.red_flags.iter().zip(&after.red_flags)).filter_map(
+            |(flag, (was, is))| match (was, is) {
+                (FlagState::Fired | FlagState::Open | FlagState::Precaution, FlagState::Fired) => Some(flag.floor),
+                (FlagState::Precaution, FlagState::Dormant) if is_live(flag, &after.nodes) => flag.while_unknown,
+                _ => None,
+            },
+        );
+        let insufficient =
+            (after.scores.outcome == Outcome::Insufficient).then_some(self.plan.header.insufficient_urgency);
+        let others = self
+            .evaluation
+            .groups
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != group)
+            .map(|(_, other)| group_urgency(self.plan, other));
         flags.chain(others).chain(insufficient).chain([after.by_conditions]).max().unwrap_or(Urgency::SelfCare)
     }
 
@@ -224,7 +259,10 @@ impl Asking<'_> {
         match &self.plan.vocabulary.get(finding).kind {
             Kind::YesNo => {
                 let without = self.assumed_without(finding);
-                vec![(without, atoms.clone().map(|atom| (atom, Truth::TRUE)).collect()), (1.0 - without, atoms.map(|atom| (atom, Truth::FALSE)).collect())]
+                vec![
+                    (without, atoms.clone().map(|atom| (atom, Truth::TRUE)).collect()),
+                    (1.0 - without, atoms.map(|atom| (atom, Truth::FALSE)).collect()),
+                ]
             }
             Kind::Choice { options } | Kind::MultipleChoice { options } => {
                 #[expect(clippy::cast_precision_loss, reason = "a choice has few options")]
@@ -233,7 +271,13 @@ impl Asking<'_> {
                 atoms
                     .clone()
                     .map(|chosen| {
-                        let tells = |atom| if atom == chosen { Some((atom, Truth::TRUE)) } else { single.then_some((atom, Truth::FALSE)) };
+                        let tells = |atom| {
+                            if atom == chosen {
+                                Some((atom, Truth::TRUE))
+                            } else {
+                                single.then_some((atom, Truth::FALSE))
+                            }
+                        };
                         (even, atoms.clone().filter_map(tells).collect())
                     })
                     .collect()
@@ -248,14 +292,20 @@ impl Asking<'_> {
         let mut values: Vec<i64> = atoms
             .clone()
             .flat_map(|atom| match self.plan.atoms[atom].test {
-                Test::Below(limit) | Test::AtMost(limit) | Test::AtLeast(limit) | Test::Above(limit) => vec![limit - 1, limit, limit + 1],
+                Test::Below(limit) | Test::AtMost(limit) | Test::AtLeast(limit) | Test::Above(limit) => {
+                    vec![limit - 1, limit, limit + 1]
+                }
                 Test::Present | Test::Option(_) => Vec::new(),
             })
             .collect();
         values.sort_unstable();
         values.dedup();
-        let mut answers: Vec<Vec<(usize, Truth)>> =
-            values.into_iter().map(|value| atoms.clone().map(|atom| (atom, Truth::told(self.plan.atoms[atom].test.holds(value)))).collect()).collect();
+        let mut answers: Vec<Vec<(usize, Truth)>> = values
+            .into_iter()
+            .map(|value| {
+                atoms.clone().map(|atom| (atom, Truth::told(self.plan.atoms[atom].test.holds(value)))).collect()
+            })
+            .collect();
         answers.dedup();
         #[expect(clippy::cast_precision_loss, reason = "a number has few constants")]
         let even = 1.0 / answers.len().max(1) as f64;
@@ -275,7 +325,8 @@ pub(super) fn contradicted(plan: &Plan, told: &GroupFindings, group: &GroupEvalu
         .map(FindingIndex)
         .filter(|finding| {
             told.contradicted.contains(finding)
-                || (told.told[finding.0] && plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH))
+                || (told.told[finding.0]
+                    && plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH))
         })
         .collect()
 }

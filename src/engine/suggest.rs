@@ -10,10 +10,11 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec
     let mut near: Vec<(usize, &str)> = known
         .into_iter()
         .filter_map(|name| {
-            let chars: Vec<char> = name.chars().collect();
+            let chars: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
             let distance = distance(&wrong, &chars);
-            let wrong_in_name = wrong.len() >= 4 && contains(&chars, &wrong);
-            (distance <= limit || wrong_in_name).then_some((distance, name))
+            let one_in_the_other =
+                (wrong.len() >= 4 && contains(&chars, &wrong)) || (chars.len() >= 4 && contains(&wrong, &chars));
+            (distance <= limit || one_in_the_other).then_some((distance, name))
         })
         .collect();
     near.sort_unstable();
@@ -73,6 +74,8 @@ mod tests {
         assert_eq!(nearest("fevr", ["fever", "itch"]), ["fever"]);
         assert_eq!(nearest("non_blanchign", ["non_blanching", "fever"]), ["non_blanching"]);
         assert_eq!(nearest("platelets", ["platelet_count", "recent_platelets"]), ["recent_platelets"]);
+        assert_eq!(nearest("itching", ["itch", "fever"]), ["itch"]);
+        assert_eq!(nearest("books", ["BOOK"]), ["BOOK"]);
         assert_eq!(did_you_mean("zzz", ["fever"]), None);
     }
 }

@@ -82,3 +82,66 @@ impl Truth {
         self != Self::FALSE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Truth;
+
+    const U: Truth = Truth::UNKNOWN;
+    const T: Truth = Truth::TRUE;
+    const F: Truth = Truth::FALSE;
+    const B: Truth = Truth::BOTH;
+    const ALL: [Truth; 4] = [U, T, F, B];
+
+    /// `b` tells at least what `a` tells.
+    fn tells_more(a: Truth, b: Truth) -> bool {
+        a.hear(b) == b
+    }
+
+    #[test]
+    fn the_tables_of_and_or_and_not() {
+        // Rows and columns: unknown, true, false, both.
+        let and = [[U, U, F, F], [U, T, F, B], [F, F, F, F], [F, B, F, B]];
+        let or = [[U, T, U, T], [T, T, T, T], [U, T, F, B], [T, T, B, B]];
+        for (i, a) in ALL.into_iter().enumerate() {
+            for (j, b) in ALL.into_iter().enumerate() {
+                assert_eq!(a.and(b), and[i][j], "{a:?} and {b:?}");
+                assert_eq!(a.or(b), or[i][j], "{a:?} or {b:?}");
+                assert_eq!(a.and(b).negate(), a.negate().or(b.negate()), "De Morgan of {a:?}, {b:?}");
+            }
+        }
+        assert_eq!(ALL.map(Truth::negate), [U, F, T, B]);
+    }
+
+    #[test]
+    fn at_least_counts_what_was_told() {
+        assert_eq!(Truth::at_least(2, [T, T, U]), T);
+        assert_eq!(Truth::at_least(2, [T, U, U]), U);
+        assert_eq!(Truth::at_least(2, [T, F, F]), F);
+        assert_eq!(Truth::at_least(2, [T, B, F]), B);
+        for a in ALL {
+            for b in ALL {
+                assert_eq!(Truth::at_least(1, [a, b]), a.or(b));
+                assert_eq!(Truth::at_least(2, [a, b]), a.and(b));
+            }
+        }
+    }
+
+    #[test]
+    fn every_connective_is_monotone_in_information() {
+        for a in ALL {
+            for more in ALL.into_iter().filter(|more| tells_more(a, *more)) {
+                assert!(tells_more(a.negate(), more.negate()));
+                for b in ALL {
+                    assert!(tells_more(a.and(b), more.and(b)));
+                    assert!(tells_more(a.or(b), more.or(b)));
+                    for c in ALL {
+                        for k in 1..=3 {
+                            assert!(tells_more(Truth::at_least(k, [a, b, c]), Truth::at_least(k, [more, b, c])));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -155,7 +155,10 @@ impl Vocabulary {
     pub fn suggest(&self, wrong: &str) -> Option<String> {
         let wrong_words = wrong.replace('_', " ");
         let synonym = self.findings.iter().find(|finding| {
-            finding.synonyms.iter().any(|word| word.eq_ignore_ascii_case(wrong) || word.eq_ignore_ascii_case(&wrong_words))
+            finding
+                .synonyms
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(wrong) || word.eq_ignore_ascii_case(&wrong_words))
         });
         if let Some(finding) = synonym {
             return Some(format!("did you mean `{}`?", finding.id));

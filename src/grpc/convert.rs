@@ -67,7 +67,10 @@ fn patient(patient: proto::Patient, violations: &mut Vec<Violation>) -> submissi
         Ok(proto::Sex::Male) => Some(submission::Sex::Male),
         Ok(proto::Sex::Other) => Some(submission::Sex::Other),
         Err(_) => {
-            violations.push(violation("patient.sex", "no such value; use SEX_FEMALE, SEX_MALE or SEX_OTHER, or leave it out"));
+            violations.push(violation(
+                "patient.sex",
+                "no such value; use SEX_FEMALE, SEX_MALE or SEX_OTHER, or leave it out",
+            ));
             None
         }
     };
@@ -81,7 +84,8 @@ fn reporter(reporter: i32, violations: &mut Vec<Violation>) -> Option<submission
         Ok(proto::Reporter::Caregiver) => Some(submission::Reporter::Caregiver),
         Ok(proto::Reporter::Clinician) => Some(submission::Reporter::Clinician),
         Err(_) => {
-            let reason = "no such value; use REPORTER_PATIENT, REPORTER_CAREGIVER or REPORTER_CLINICIAN, or leave it out";
+            let reason =
+                "no such value; use REPORTER_PATIENT, REPORTER_CAREGIVER or REPORTER_CLINICIAN, or leave it out";
             violations.push(violation("reporter", reason));
             None
         }
@@ -367,20 +371,8 @@ fn contribution(contribution: answer::Contribution) -> proto::Contribution {
 }
 
 fn question(question: answer::Question) -> proto::Question {
-    let answer::Question {
-        id,
-        text,
-        help,
-        kind,
-        findings,
-        box_id,
-        fingerprint,
-        options,
-        unit,
-        range,
-        group,
-        why,
-    } = question;
+    let answer::Question { id, text, help, kind, findings, box_id, fingerprint, options, unit, range, group, why } =
+        question;
     let kind = match kind {
         answer::QuestionKind::YesNo => proto::QuestionKind::YesNo,
         answer::QuestionKind::Number => proto::QuestionKind::Number,

@@ -82,7 +82,7 @@ impl Deadline {
     fn read(headers: &http::HeaderMap) -> Self {
         let timeout = headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
         // The transport's own timer wraps this layer and answers CANCELLED, so ours runs out a little earlier.
-        let ours = timeout.map(|timeout| timeout - (timeout / 5).min(Duration::from_millis(5)));
+        let ours = timeout.map(|timeout| timeout.saturating_sub((timeout / 5).min(Duration::from_millis(5))));
         Deadline(ours.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
@@ -259,34 +259,27 @@ fn method(path: &str) -> &'static str {
     METHODS.into_iter().find(|method| *method == path).unwrap_or("other")
 }
 
-/// Marks an answer that a panic has led to.
-#[derive(Debug, Clone, Copy)]
-struct OurBug;
-
 /// Answers for a handler that panicked. What it said may hold anything, so it goes nowhere.
 #[must_use]
 pub fn answer_panic(_payload: Box<dyn Any + Send>) -> http::Response<Body> {
-    let mut response = Status::from(Problem::Bug).into_http();
-    response.extensions_mut().insert(OurBug);
-    response
+    Status::from(Problem::Bug).into_http()
 }
 
-/// The status that a failed read of a message stands for: the transport calls what the caller did wrong OUT_OF_RANGE
-/// or INTERNAL, and may quote it.
+/// The problem that a failed read of a message stands for: the transport calls what the caller did wrong `OUT_OF_RANGE`
+/// or `INTERNAL`, and may quote it.
 #[must_use]
-pub fn read_problem(code: Code) -> Option<Problem> {
-    match code {
+pub fn read_problem(status: &Status) -> Option<Problem> {
+    match status.code() {
         Code::OutOfRange => Some(Problem::TooLarge),
-        Code::Internal => Some(Problem::Unreadable),
+        Code::Internal if status.message() != Problem::Bug.message() => Some(Problem::Unreadable),
         _ => None,
     }
 }
 
 fn mend(response: http::Response<Body>) -> http::Response<Body> {
-    let code = Status::from_header_map(response.headers()).map(|status| status.code());
-    match code.and_then(read_problem) {
-        Some(problem) if response.extensions().get::<OurBug>().is_none() => Status::from(problem).into_http(),
-        _ => response,
+    match Status::from_header_map(response.headers()).as_ref().and_then(read_problem) {
+        Some(problem) => Status::from(problem).into_http(),
+        None => response,
     }
 }
 

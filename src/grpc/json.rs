@@ -5,7 +5,8 @@
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
-use serde::Deserializer;
+use serde::{Deserializer, Serialize, Serializer};
+use std::fmt;
 use std::sync::LazyLock;
 
 use super::proto;
@@ -53,29 +54,48 @@ pub fn decode_str<T: JsonMessage>(text: &str) -> Result<T, serde_json::Error> {
     Ok(message)
 }
 
-/// The message as a JSON value, with lowerCamelCase names, default values left out.
+/// A message in its JSON form, in the order of its fields: with `{}` on one line, with `{:#}` for people.
+pub struct JsonForm {
+    message: DynamicMessage,
+    options: SerializeOptions,
+}
+
+/// The JSON form, with lowerCamelCase names, default values left out.
 #[must_use]
-pub fn encode<T: JsonMessage>(message: &T) -> serde_json::Value {
-    encode_with(message, &SerializeOptions::new())
+pub fn encode<T: JsonMessage>(message: &T) -> JsonForm {
+    JsonForm::new(message, SerializeOptions::new())
 }
 
 /// The same with the fields that have their default value, so that a `false` and an empty list can be seen.
 #[must_use]
-pub fn encode_in_full<T: JsonMessage>(message: &T) -> serde_json::Value {
-    encode_with(message, &SerializeOptions::new().skip_default_fields(false))
+pub fn encode_in_full<T: JsonMessage>(message: &T) -> JsonForm {
+    JsonForm::new(message, SerializeOptions::new().skip_default_fields(false))
 }
 
-fn encode_with<T: JsonMessage>(message: &T, options: &SerializeOptions) -> serde_json::Value {
-    let mut dynamic = DynamicMessage::new(descriptor::<T>());
-    dynamic.transcode_from(message).expect("generated code and descriptor set come from the same files");
-    dynamic
-        .serialize_with_options(serde_json::value::Serializer, options)
-        .expect("a value of a known message has a JSON form")
+impl JsonForm {
+    fn new<T: JsonMessage>(message: &T, options: SerializeOptions) -> Self {
+        let mut dynamic = DynamicMessage::new(descriptor::<T>());
+        dynamic.transcode_from(message).expect("generated code and descriptor set come from the same files");
+        Self { message: dynamic, options }
+    }
+}
+
+impl Serialize for JsonForm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.message.serialize_with_options(serializer, &self.options)
+    }
+}
+
+impl fmt::Display for JsonForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = if f.alternate() { serde_json::to_string_pretty(self) } else { serde_json::to_string(self) };
+        f.write_str(&text.map_err(|_| fmt::Error)?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{decode_str, encode, proto};
+    use super::{decode_str, encode, encode_in_full, proto};
 
     #[test]
     fn json_round_trip_keeps_presence() {
@@ -83,7 +103,13 @@ mod tests {
         let request: proto::EvaluateRequest = decode_str(text).expect("valid");
         assert_eq!(request.patient.as_ref().and_then(|patient| patient.age_years), Some(0.0));
         assert_eq!(request.observations[0].value, Some(proto::observation::Value::Present(false)));
-        assert_eq!(encode(&request).to_string(), text.replace("0.0", "0.0"));
+        assert_eq!(encode(&request).to_string(), text);
+    }
+
+    #[test]
+    fn the_full_form_shows_what_is_not_there() {
+        let status = encode_in_full(&proto::GetStatusResponse::default()).to_string();
+        assert!(status.starts_with(r#"{"digest":"""#) && status.contains(r#""packs":[]"#), "{status}");
     }
 
     #[test]

@@ -144,7 +144,10 @@ mod tests {
     #[test]
     fn groups_are_limited() {
         let observation = |at: usize| proto::Observation { group: at.to_string(), ..Default::default() };
-        let request = |count| proto::EvaluateRequest { observations: (0..count).map(observation).collect(), ..Default::default() };
+        let request = |count| proto::EvaluateRequest {
+            observations: (0..count).map(observation).collect(),
+            ..Default::default()
+        };
         assert_eq!(check(&request(16)), Ok(()));
         assert!(check(&request(17)).is_err());
     }

@@ -41,9 +41,9 @@ pub fn status(keeper: &Keeper) -> proto::GetStatusResponse {
     };
     proto::GetStatusResponse {
         digest: serving_digest,
-        serving_since: timestamp(serving_since),
-        last_attempt: Some(proto::ReloadAttempt { time: timestamp(at), result: result.into() }),
-        last_success: timestamp(last_success),
+        serving_since: Some(timestamp(serving_since)),
+        last_attempt: Some(proto::ReloadAttempt { time: Some(timestamp(at)), result: result.into() }),
+        last_success: Some(timestamp(last_success)),
         refused: refused.as_deref().map(self::refused),
         packs: packs.collect(),
         source,
@@ -61,9 +61,9 @@ pub fn reload(keeper: &Keeper, outcome: ReloadOutcome) -> proto::ReloadRulesResp
         ReloadOutcome::Unchanged => (proto::ReloadResult::Unchanged, keeper.current().digest.clone(), None),
         ReloadOutcome::Published { digest } => (proto::ReloadResult::Published, digest, None),
         ReloadOutcome::Refused { digest, diagnostics } => {
-            // When it was first refused is in the book, unless the folder has been mended meanwhile.
+            // Since when is in the book, unless the folder has been mended meanwhile.
             let book = keeper.status().refused.filter(|refused| refused.digest == digest);
-            let since = timestamp(book.map_or_else(SystemTime::now, |refused| refused.at));
+            let since = book.map(|refused| timestamp(refused.at));
             let diagnostics = diagnostics.iter().map(diagnostic).collect();
             let refused = proto::RefusedRules { digest, diagnostics, since };
             (proto::ReloadResult::Refused, keeper.current().digest.clone(), Some(refused))
@@ -88,7 +88,7 @@ fn refused(refused: &Refused) -> proto::RefusedRules {
     proto::RefusedRules {
         digest: digest.clone(),
         diagnostics: diagnostics.iter().map(diagnostic).collect(),
-        since: timestamp(*at),
+        since: Some(timestamp(*at)),
     }
 }
 
@@ -116,6 +116,6 @@ fn place(place: &Place) -> proto::Place {
     proto::Place { file: file.clone(), line: *line, column: *column, length: *length }
 }
 
-fn timestamp(time: SystemTime) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp::from(time))
+fn timestamp(time: SystemTime) -> prost_types::Timestamp {
+    prost_types::Timestamp::from(time)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::status::Problem;
 use crate::engine::submission::Violation;
-use crate::store::keeper::Keeper;
 use crate::store::LoadedPack;
+use crate::store::keeper::Keeper;
 
 /// Chooses the rules for a request that names `pack` and pins `digest`; either may be empty.
 ///

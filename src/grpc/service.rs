@@ -2,8 +2,10 @@
 //!
 //! Owns the order of those steps and nothing of what they decide.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -20,17 +22,28 @@ use crate::store::keeper::Keeper;
 /// What both services share.
 #[derive(Clone)]
 pub struct Services {
-    /// The rules.
-    pub keeper: Arc<Keeper>,
-    /// The pack of requests that name none, where there are several.
-    pub default_pack: Option<String>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
-    /// What tells streams that the server is draining.
-    pub gate: Arc<Gate>,
+    keeper: Arc<Keeper>,
+    default_pack: Option<String>,
+    metrics: Arc<Metrics>,
+    gate: Arc<Gate>,
+    /// An evaluation is milliseconds of pure computing: no more of them at once than there are cores, and none on the
+    /// threads that must see to sockets, health and deadlines.
+    cores: Arc<Semaphore>,
 }
 
 impl Services {
+    /// Services for the rules of `keeper`; `default_pack` is for requests that name none, where there are several.
+    #[must_use]
+    pub fn new(keeper: Arc<Keeper>, default_pack: Option<String>, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self { keeper, default_pack, metrics, gate, cores: Arc::new(Semaphore::new(cores)) }
+    }
+
+    /// What tells streams that the server is draining.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// The triage service, for a server.
     #[must_use]
     pub fn triage(&self) -> TriageServiceServer<Self> {
@@ -44,12 +57,19 @@ impl Services {
     }
 
     /// Answers one request, on the rules that are current now or that it pins.
-    pub(super) fn answer(&self, request: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Problem> {
+    pub(super) async fn answer(&self, request: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Problem> {
         limits::check(&request)?;
         let pack = self.rules(&request.pack, &request.expected_digest)?;
-        let response = evaluate(&pack, request)?;
-        self.metrics.evaluated(&pack.id, response.urgency(), response.outcome());
-        Ok(response)
+        let metrics = Arc::clone(&self.metrics);
+        let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Problem::Draining)?;
+        blocking(move || {
+            // The core is taken until the work is done, even when nobody waits for the answer any more.
+            let _core = core;
+            let response = evaluate(&pack, request)?;
+            metrics.evaluated(&pack.id, response.urgency(), response.outcome());
+            Ok(response)
+        })
+        .await?
     }
 
     fn rules(&self, pack: &str, digest: &str) -> Result<Arc<LoadedPack>, Problem> {
@@ -82,6 +102,14 @@ pub fn evaluate(pack: &LoadedPack, request: proto::EvaluateRequest) -> Result<pr
     }
 }
 
+/// Runs `work` on a thread that serves no socket.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    // Where it panicked is logged by the panic hook; what it said is not.
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| if error.is_panic() { Problem::Bug } else { Problem::Draining })
+}
+
 #[tonic::async_trait]
 impl TriageService for Services {
     async fn evaluate(
@@ -90,7 +118,7 @@ impl TriageService for Services {
     ) -> Result<Response<proto::EvaluateResponse>, Status> {
         let deadline = Deadline::of(&request);
         deadline.check()?;
-        let response = self.answer(request.into_inner())?;
+        let response = self.answer(request.into_inner()).await?;
         deadline.check()?;
         Ok(Response::new(response))
     }
@@ -146,14 +174,10 @@ impl KnowledgeService for Services {
         let proto::ReloadRulesRequest {} = request.into_inner();
         let keeper = Arc::clone(&self.keeper);
         // Loading reads files and runs worked cases; no request waits behind it.
-        let loading = tokio::task::spawn_blocking(move || {
+        let response = blocking(move || {
             let outcome = keeper.try_reload(true);
             report::reload(&keeper, outcome)
         });
-        match loading.await {
-            Ok(response) => Ok(Response::new(response)),
-            // The guard answers for panics, and nothing else ends the loading.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        Ok(Response::new(response.await?))
     }
 }

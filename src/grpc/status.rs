@@ -3,6 +3,8 @@
 //! Owns codes, messages and details. Nothing here ever holds a value that the caller sent: reasons name fields, ranges
 //! and what the rules know.
 
+use std::fmt::Write as _;
+
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
@@ -159,7 +161,7 @@ fn summary(violations: &[Violation]) -> String {
     for (at, Violation { field, reason }) in violations.iter().enumerate() {
         let piece = if field.is_empty() { reason.clone() } else { format!("{field}: {reason}") };
         if at > 0 && text.len() + piece.len() > SUMMARY_BYTES {
-            text.push_str(&format!("; and {} more", violations.len() - at));
+            let _ = write!(text, "; and {} more", violations.len() - at);
             break;
         }
         if at > 0 {
@@ -173,7 +175,7 @@ fn summary(violations: &[Violation]) -> String {
 fn listed(names: &[String]) -> String {
     let mut text = names.iter().take(LISTED_NAMES).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     if names.len() > LISTED_NAMES {
-        text.push_str(&format!(" and {} more", names.len() - LISTED_NAMES));
+        let _ = write!(text, " and {} more", names.len() - LISTED_NAMES);
     }
     text
 }
@@ -187,7 +189,9 @@ mod tests {
 
     fn many(count: usize) -> Vec<Violation> {
         let field = |at| format!("observations[{at}].finding");
-        (0..count).map(|at| Violation { field: field(at), reason: "no such finding; did you mean `fever`?".into() }).collect()
+        (0..count)
+            .map(|at| Violation { field: field(at), reason: "no such finding; did you mean `fever`?".into() })
+            .collect()
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //!
 //! Owns the loop. Each item is answered just as `Evaluate` would, on the rules that are current when it is read.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +58,7 @@ async fn pump(
     mut requests: Streaming<proto::EvaluateStreamRequest>,
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
-    let mut draining = services.gate.watch();
+    let mut draining = services.gate().watch();
     let mut index = 0;
     loop {
         let message = tokio::select! {
@@ -70,9 +69,9 @@ async fn pump(
         let item = match message {
             Ok(Some(item)) => item,
             Ok(None) => return Ok(()),
-            Err(status) => return Err(read_problem(status.code()).map_or(status, Status::from)),
+            Err(status) => return Err(read_problem(&status).map_or(status, Status::from)),
         };
-        let response = answer_one(services, index, item);
+        let response = answer_one(services, index, item).await;
         if answers.send(Ok(response)).await.is_err() {
             return Err(Status::cancelled("the caller has gone"));
         }
@@ -87,12 +86,18 @@ async fn drained_and_idle(draining: &mut watch::Receiver<bool>) {
     tokio::time::sleep(IDLE_WHILE_DRAINING).await;
 }
 
-fn answer_one(services: &Services, index: u64, item: proto::EvaluateStreamRequest) -> proto::EvaluateStreamResponse {
+async fn answer_one(
+    services: &Services,
+    index: u64,
+    item: proto::EvaluateStreamRequest,
+) -> proto::EvaluateStreamResponse {
     let proto::EvaluateStreamRequest { request } = item;
     let request_id = request.as_ref().map(|request| request.request_id.clone()).unwrap_or_default();
-    // This runs in a task of its own, where no layer would turn a panic into an answer.
-    let answered = catch_unwind(AssertUnwindSafe(|| services.answer(request.ok_or_else(missing)?)));
-    let result = match answered.unwrap_or(Err(Problem::Bug)) {
+    let answered = match request {
+        Some(request) => services.answer(request).await,
+        None => Err(missing()),
+    };
+    let result = match answered {
         Ok(response) => ItemResult::Response(response),
         Err(problem) => {
             // An overlong name of a request is refused and not sent back.

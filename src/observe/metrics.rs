@@ -106,7 +106,7 @@ impl Metrics {
         self.durations.get_or_create(&MethodLabel { method }).observe(took.as_secs_f64());
     }
 
-    /// The OpenMetrics text form.
+    /// The `OpenMetrics` text form.
     #[must_use]
     pub fn open_metrics(&self) -> String {
         let mut text = String::new();
@@ -119,10 +119,8 @@ impl Metrics {
     #[must_use]
     pub fn text(&self) -> String {
         let metrics = self.open_metrics();
-        let counters: Vec<&str> = metrics
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-            .collect();
+        let counters: Vec<&str> =
+            metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         let mut text = String::with_capacity(metrics.len());
         for line in metrics.lines().filter(|line| *line != "# EOF") {
             let described = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
@@ -180,7 +178,8 @@ impl Collector for Rules {
         let status = self.keeper.status();
         let snapshot = self.keeper.current();
 
-        let mut info = encoder.encode_descriptor("rubor_rules_info", "The rules that are served", None, MetricType::Gauge)?;
+        let mut info =
+            encoder.encode_descriptor("rubor_rules_info", "The rules that are served", None, MetricType::Gauge)?;
         for pack in snapshot.packs.values() {
             let labels = RulesLabels {
                 pack: pack.id.clone(),

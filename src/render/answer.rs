@@ -85,7 +85,10 @@ fn headline(answer: &Answer, style: Style) -> String {
             UrgencyReasonKind::Conditions => "conditions",
             UrgencyReasonKind::Insufficient => "too little known",
         };
-        let text = format!("{} ({kind}): {}{}", reason.urgency, reason.text, about(&reason.group));
+        // What a red flag says stands below it; here its name is enough.
+        let flag = answer.red_flags.iter().find(|flag| flag.id == reason.id && flag.group == reason.group);
+        let text = flag.map_or(&reason.text, |flag| &flag.name);
+        let text = format!("{} ({kind}): {text}{}", reason.urgency, about(&reason.group));
         out.push_str(&style.wrap("  because ", &text));
     }
     out
@@ -207,7 +210,11 @@ fn reason(contribution: &Contribution, style: Style) -> String {
 
 fn questions(answer: &Answer, style: Style) -> String {
     if answer.should_stop || answer.next_questions.is_empty() {
-        let why = if answer.should_stop { "No question is left that would change the advice." } else { return String::new() };
+        let why = if answer.should_stop {
+            "No question is left that would change the advice."
+        } else {
+            return String::new();
+        };
         return style.heading("Questions") + &style.wrap("  ", why);
     }
     let mut out = style.heading("Ask next");

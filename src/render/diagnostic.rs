@@ -94,8 +94,11 @@ pub fn tally(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
     let warnings = diagnostics.len() - errors;
     let parts = [(errors, "error", "errors"), (warnings, "warning", "warnings")];
-    let words: Vec<String> =
-        parts.iter().filter(|(number, ..)| *number > 0).map(|(number, one, many)| super::count(*number, one, many)).collect();
+    let words: Vec<String> = parts
+        .iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, one, many)| super::count(*number, one, many))
+        .collect();
     words.join(" and ")
 }
 

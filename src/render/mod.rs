@@ -3,6 +3,8 @@
 //! Owns layout: colour, width, bars, underlined source lines. It decides nothing and prints nothing; the commands write
 //! what it returns. Everything shown comes from a value that the engine made.
 
+#![allow(clippy::disallowed_methods, reason = "layout asks the terminal how wide it is")]
+
 pub mod answer;
 pub mod diagnostic;
 
@@ -107,7 +109,12 @@ impl Style {
     /// A bar of `columns` for a share between 0 and 1.
     #[must_use]
     pub fn bar(self, share: f64, columns: usize) -> String {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share times a small width")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a share times a small width"
+        )]
         let full = (share.clamp(0.0, 1.0) * columns as f64).round() as usize;
         let full = full.min(columns);
         format!("{}{}", "█".repeat(full), self.paint(Ink::Dim, &"░".repeat(columns - full)))

@@ -60,10 +60,8 @@ pub fn serve(args: &ServeArgs) -> Result<(), String> {
 async fn serve_until_told(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<(), String> {
     let mut signals = signals::Signals::new()?;
     let mut running = start(args, keeper).await?;
-    match running.admin_address() {
-        Some(admin) => tracing::info!(listen = %running.address(), %admin, "serving"),
-        None => tracing::info!(listen = %running.address(), "serving"),
-    }
+    let admin = running.admin_address().map_or_else(|| "off".to_owned(), |address| address.to_string());
+    tracing::info!(listen = %running.address(), %admin, "serving");
     tokio::select! {
         () = signals.told_to_stop() => {}
         error = running.failed() => return Err(error),
@@ -122,20 +120,18 @@ pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, Str
     if !args.admin.is_empty() {
         let listener = bind(&args.admin, "--admin").await?;
         admin_address = listener.local_addr().ok();
-        let admin = admin::Admin { keeper: Arc::clone(&keeper), metrics: Arc::clone(&metrics), ready: ready.subscribe() };
+        let admin =
+            admin::Admin { keeper: Arc::clone(&keeper), metrics: Arc::clone(&metrics), ready: ready.subscribe() };
         helpers.push(tokio::spawn(admin::serve(listener, admin)));
     }
     helpers.push(tokio::spawn(watch_rules(Arc::clone(&keeper), args.poll_interval, std::future::pending())));
 
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::Serving).await;
-    let services =
-        Services { keeper, default_pack: args.default_pack.clone(), metrics, gate: Arc::clone(&gate) };
+    let layer = GuardLayer::new(Arc::clone(&gate), Arc::clone(&metrics));
+    let services = Services::new(keeper, args.default_pack.clone(), metrics, Arc::clone(&gate));
     let (stop_accepting, stopped) = oneshot::channel();
-    let serving = tokio::spawn(transport(services, health.clone(), listener, async {
-        // An error means that nobody is left who could tell it to stop: stop.
-        let _ = stopped.await;
-    })?);
+    let serving = tokio::spawn(transport(&services, layer, health.clone(), listener, stopped)?);
     Ok(Running {
         address,
         admin_address,
@@ -151,11 +147,12 @@ pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, Str
 }
 
 fn transport(
-    services: Services,
+    services: &Services,
+    guard: GuardLayer,
     health: HealthReporter,
     listener: TcpListener,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + Send + 'static, String> {
+    stopped: oneshot::Receiver<()>,
+) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<>, String> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
@@ -163,7 +160,6 @@ fn transport(
     };
     let broken = |error: tonic_reflection::server::Error| format!("the descriptor set is broken: {error}");
     let health = tonic_health::server::HealthService::from_health_reporter(health);
-    let guard = GuardLayer::new(Arc::clone(&services.gate), Arc::clone(&services.metrics));
     let router = tonic::transport::Server::builder()
         // With HTTP/2 alone, one silent connection would hold up stopping for ever.
         .accept_http1(true)
@@ -178,7 +174,10 @@ fn transport(
         .add_service(reflection().build_v1().map_err(broken)?)
         .add_service(reflection().build_v1alpha().map_err(broken)?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
-    Ok(router.serve_with_incoming_shutdown(incoming, stopped))
+    Ok(router.serve_with_incoming_shutdown(incoming, async {
+        // An error means that nobody is left who could tell it to stop: stop.
+        let _ = stopped.await;
+    }))
 }
 
 fn check_default_pack(args: &ServeArgs, keeper: &Keeper) -> Result<(), String> {

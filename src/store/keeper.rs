@@ -272,8 +272,7 @@ impl Keeper {
             book.refusals += 1;
             let known = book.refused.take().filter(|refused| refused.digest == digest);
             let at = known.as_ref().map_or(now, |refused| refused.at);
-            book.refused =
-                Some(Arc::new(Refused { at, digest: digest.clone(), diagnostics: diagnostics.clone() }));
+            book.refused = Some(Arc::new(Refused { at, digest: digest.clone(), diagnostics: diagnostics.clone() }));
             known.is_some()
         };
         if !known {

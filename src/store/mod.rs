@@ -4,6 +4,8 @@
 //! at reload alike. A set is accepted whole or refused whole. It does not know when to load (`watch`), what is being
 //! served (`keeper`), or what any rule means (`engine`).
 
+#![allow(clippy::disallowed_methods, reason = "the store owns files, and the times of reloads")]
+
 pub mod digest;
 pub mod embedded;
 #[cfg(feature = "server")]

@@ -1,7 +1,7 @@
 //! Files on disk (or in the binary) -> the text of each pack, with a digest; bounded, and never a panic.
 //!
 //! Owns which files belong to a rule set: `*.yaml` and `*.yml`, at any depth up to a limit, links followed, names that
-//! begin with a dot skipped (so the visible links of a Kubernetes ConfigMap are read and its `..data` folder is not).
+//! begin with a dot skipped (so the visible links of a Kubernetes `ConfigMap` are read and its `..data` folder is not).
 //! It does not know what the text means, and it does not decide when to read.
 
 use std::fs;
@@ -412,6 +412,7 @@ fn start_of(file: &str) -> Place {
 }
 
 /// Joins two parts of a path with `/`, on every platform.
+#[must_use]
 pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }

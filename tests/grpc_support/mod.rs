@@ -1,4 +1,5 @@
 //! A small pack in a temporary folder, and a real server on a loopback port with real clients.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -160,7 +161,9 @@ impl Rules {
     pub fn keeper(&self) -> Arc<Keeper> {
         match Keeper::open(RuleSource::Folder(self.folder().to_owned())) {
             Ok(keeper) => Arc::new(keeper),
-            Err(refusal) => panic!("{}", refusal.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+            Err(refusal) => {
+                panic!("{}", refusal.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use super::super::doc::{ConditionDoc, EvidenceDoc, FrequencyWord, PackDoc, Prior
 use super::super::parse::tree::At;
 use super::super::parse::{Doc, Item};
 use super::super::suggest;
-use super::super::weight::Weight;
 use super::super::vocabulary::FindingIndex;
+use super::super::weight::Weight;
 use super::expr::{Expr, Resolver};
 use super::names::{Names, check_id};
 use super::vocabulary::check_coding;
@@ -51,24 +51,41 @@ pub struct CheckedRedFlag<'a> {
 pub fn check_sources(ids: &[String], at: At<'_>, names: &Names, found: &mut Vec<Diagnostic>) {
     for (i, id) in ids.iter().enumerate() {
         if !names.has("sources", id) {
-            found.push(names.unknown(Code::UnknownSource, "source", id, &["sources"], at.index(i).place()).maybe_help(None));
+            found.push(
+                names.unknown(Code::UnknownSource, "source", id, &["sources"], at.index(i).place()).maybe_help(None),
+            );
         }
     }
 }
 
 /// Resolves all evidence sets, each once.
-pub fn evidence_sets<'a>(doc: &'a Doc, names: &Names, resolver: &mut Resolver<'a, '_>) -> BTreeMap<&'a str, Vec<CheckedEvidence<'a>>> {
+pub fn evidence_sets<'a>(
+    doc: &'a Doc,
+    names: &Names,
+    resolver: &mut Resolver<'a, '_>,
+) -> BTreeMap<&'a str, Vec<CheckedEvidence<'a>>> {
     doc.evidence_sets
         .iter()
         .map(|item| {
             let at = doc.at(item).key("evidence");
-            let list = item.doc.evidence.iter().enumerate().filter_map(|(i, rule)| evidence(rule, at.index(i), names, resolver)).collect();
+            let list = item
+                .doc
+                .evidence
+                .iter()
+                .enumerate()
+                .filter_map(|(i, rule)| evidence(rule, at.index(i), names, resolver))
+                .collect();
             (item.doc.id.as_str(), list)
         })
         .collect()
 }
 
-fn evidence<'a>(rule: &'a EvidenceDoc, at: At<'a>, names: &Names, resolver: &mut Resolver<'a, '_>) -> Option<CheckedEvidence<'a>> {
+fn evidence<'a>(
+    rule: &'a EvidenceDoc,
+    at: At<'a>,
+    names: &Names,
+    resolver: &mut Resolver<'a, '_>,
+) -> Option<CheckedEvidence<'a>> {
     check_id(&rule.id, &at.key("id").place(), &mut resolver.found);
     check_sources(&rule.sources, at.key("sources"), names, &mut resolver.found);
     let weights = weights(rule, at, &mut resolver.found);
@@ -79,7 +96,12 @@ fn evidence<'a>(rule: &'a EvidenceDoc, at: At<'a>, names: &Names, resolver: &mut
 
 /// The weights when True and when False, from whichever of the four ways the author chose.
 fn weights(rule: &EvidenceDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Option<(Weight, Weight, Option<f64>)> {
-    let ways = [rule.supports.is_some(), rule.argues_against.is_some(), rule.likelihood_ratio.is_some() || rule.likelihood_ratio_if_absent.is_some(), rule.probability.is_some()];
+    let ways = [
+        rule.supports.is_some(),
+        rule.argues_against.is_some(),
+        rule.likelihood_ratio.is_some() || rule.likelihood_ratio_if_absent.is_some(),
+        rule.probability.is_some(),
+    ];
     if ways.iter().filter(|way| **way).count() != 1 {
         let message = "evidence needs exactly one of `supports`, `argues_against`, `likelihood_ratio` or `probability`";
         let help = "`supports: strong`, `moderate` or `weak` where no number is published";
@@ -98,18 +120,30 @@ fn weights(rule: &EvidenceDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Optio
             if !PROBABILITY.contains(&value) {
                 let message = format!("`{key}` must lie between 0.01 and 0.99");
                 let help = "no single answer may exclude a condition: use 0.01 for never and 0.99 for always";
-                found.push(Diagnostic::error(Code::Weight, Some(at.key("probability").key(key).place()), message).help(help));
+                found.push(
+                    Diagnostic::error(Code::Weight, Some(at.key("probability").key(key).place()), message).help(help),
+                );
                 return None;
             }
         }
-        return Some((Weight::from_ratio(with / without), Weight::from_ratio((1.0 - with) / (1.0 - without)), Some(without)));
+        return Some((
+            Weight::from_ratio(with / without),
+            Weight::from_ratio((1.0 - with) / (1.0 - without)),
+            Some(without),
+        ));
     }
     let mut ratios = [Weight::ZERO; 2];
-    for (slot, key, value) in [(0, "likelihood_ratio", rule.likelihood_ratio), (1, "likelihood_ratio_if_absent", rule.likelihood_ratio_if_absent)] {
+    for (slot, key, value) in [
+        (0, "likelihood_ratio", rule.likelihood_ratio),
+        (1, "likelihood_ratio_if_absent", rule.likelihood_ratio_if_absent),
+    ] {
         let Some(value) = value else { continue };
         if !(0.001..=1000.0).contains(&value) {
             let message = format!("`{key}` must lie between 0.001 and 1000");
-            found.push(Diagnostic::error(Code::Weight, Some(at.key(key).place()), message).help("above 1 it supports, below 1 it argues against"));
+            found.push(
+                Diagnostic::error(Code::Weight, Some(at.key(key).place()), message)
+                    .help("above 1 it supports, below 1 it argues against"),
+            );
             return None;
         }
         ratios[slot] = Weight::from_ratio(value);
@@ -119,7 +153,9 @@ fn weights(rule: &EvidenceDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Optio
     {
         let message = "the two likelihood ratios cannot both hold";
         let help = "when presence supports a condition, absence must argue against it: one above 1, the other below";
-        found.push(Diagnostic::error(Code::Weight, Some(at.key("likelihood_ratio_if_absent").place()), message).help(help));
+        found.push(
+            Diagnostic::error(Code::Weight, Some(at.key("likelihood_ratio_if_absent").place()), message).help(help),
+        );
         return None;
     }
     Some((ratios[0], ratios[1], None))
@@ -140,7 +176,13 @@ pub fn condition<'a>(
         match sets.get(id.as_str()) {
             Some(set) => list.extend(set.iter().cloned()),
             None if names.has("evidence_sets", id) => {}
-            None => resolver.found.push(names.unknown(Code::UnknownSet, "evidence set", id, &["evidence_sets"], at.key("include").index(i).place())),
+            None => resolver.found.push(names.unknown(
+                Code::UnknownSet,
+                "evidence set",
+                id,
+                &["evidence_sets"],
+                at.key("include").index(i).place(),
+            )),
         }
     }
     for (i, rule) in item.doc.evidence.iter().enumerate() {
@@ -152,7 +194,13 @@ pub fn condition<'a>(
     if let Some(parent) = &item.doc.part_of
         && !names.has("conditions", parent)
     {
-        found.push(names.unknown(Code::UnknownCondition, "condition", parent, &["conditions"], at.key("part_of").place()));
+        found.push(names.unknown(
+            Code::UnknownCondition,
+            "condition",
+            parent,
+            &["conditions"],
+            at.key("part_of").place(),
+        ));
     }
     for (i, coding) in item.doc.codings.iter().enumerate() {
         check_coding(coding, at.key("codings").index(i), found);
@@ -183,7 +231,10 @@ fn prior(prior: PriorDoc, pack: Option<&PackDoc>, at: At<'_>, found: &mut Vec<Di
     };
     if !(1e-6..=1e3).contains(&odds) {
         let message = "a prior is odds against something else, between 0.000001 and 1000";
-        found.push(Diagnostic::error(Code::Weight, Some(at.key("prior").place()), message).help("or write `very_common`, `common`, `uncommon`, `rare` or `very_rare`"));
+        found.push(
+            Diagnostic::error(Code::Weight, Some(at.key("prior").place()), message)
+                .help("or write `very_common`, `common`, `uncommon`, `rare` or `very_rare`"),
+        );
         return (Weight::ZERO, words);
     }
     (Weight::from_ratio(odds), words)
@@ -196,12 +247,16 @@ fn unique_rules(condition: &ConditionDoc, at: At<'_>, list: &[CheckedEvidence<'_
             let place = condition.evidence.iter().rposition(|own| own.id == rule.doc.id);
             let place = place.map_or(at.key("include"), |i| at.key("evidence").index(i).key("id"));
             let message = format!("the rule `{}` is in `{}` twice", rule.doc.id, condition.id);
-            found.push(Diagnostic::error(Code::DuplicateId, Some(place.place()), message).help("give one of the two another id, evidence sets included"));
+            found.push(
+                Diagnostic::error(Code::DuplicateId, Some(place.place()), message)
+                    .help("give one of the two another id, evidence sets included"),
+            );
         }
     }
     if seen.contains(&"prior".to_owned()) {
         let message = "a rule cannot be called `prior`: that is the id of the prior itself";
-        found.push(Diagnostic::error(Code::BadId, Some(at.key("evidence").place()), message).help("give it another id"));
+        found
+            .push(Diagnostic::error(Code::BadId, Some(at.key("evidence").place()), message).help("give it another id"));
     }
 }
 
@@ -216,7 +271,10 @@ fn joint_rules(condition: &ConditionDoc, at: At<'_>, list: &[CheckedEvidence<'_>
             let Some(part) = list.iter().find(|rule| rule.doc.id == *part_id) else {
                 let ids: Vec<&str> = list.iter().map(|rule| rule.doc.id.as_str()).collect();
                 let message = format!("`{}` has no rule `{part_id}`", condition.id);
-                found.push(Diagnostic::error(Code::UnknownRule, Some(place), message).maybe_help(suggest::did_you_mean(part_id, ids)));
+                found.push(
+                    Diagnostic::error(Code::UnknownRule, Some(place), message)
+                        .maybe_help(suggest::did_you_mean(part_id, ids)),
+                );
                 continue;
             };
             let mut part_looks_at: Vec<FindingIndex> = Vec::new();
@@ -230,7 +288,10 @@ fn joint_rules(condition: &ConditionDoc, at: At<'_>, list: &[CheckedEvidence<'_>
         }
         if joint.if_false != Weight::ZERO {
             let message = "a joint rule speaks only when it is true";
-            found.push(Diagnostic::error(Code::Joint, Some(at.place()), message).help("give it `supports`, `argues_against` or `likelihood_ratio` alone"));
+            found.push(
+                Diagnostic::error(Code::Joint, Some(at.place()), message)
+                    .help("give it `supports`, `argues_against` or `likelihood_ratio` alone"),
+            );
         }
     }
 }
@@ -246,7 +307,10 @@ pub fn parent_cycles(doc: &Doc, found: &mut Vec<Diagnostic>) {
                 None => break,
                 Some(parent) if *parent == item.doc.id => {
                     let message = format!("`{}` is part of itself", item.doc.id);
-                    found.push(Diagnostic::error(Code::Cycle, Some(doc.at(item).key("part_of").place()), message).help("leave `part_of` out of one of the circle"));
+                    found.push(
+                        Diagnostic::error(Code::Cycle, Some(doc.at(item).key("part_of").place()), message)
+                            .help("leave `part_of` out of one of the circle"),
+                    );
                     break;
                 }
                 Some(parent) => here = parent,
@@ -256,28 +320,48 @@ pub fn parent_cycles(doc: &Doc, found: &mut Vec<Diagnostic>) {
 }
 
 /// Checks one red flag.
-pub fn red_flag<'a>(doc: &'a Doc, item: &'a Item<RedFlagDoc>, names: &Names, resolver: &mut Resolver<'a, '_>) -> Option<CheckedRedFlag<'a>> {
+pub fn red_flag<'a>(
+    doc: &'a Doc,
+    item: &'a Item<RedFlagDoc>,
+    names: &Names,
+    resolver: &mut Resolver<'a, '_>,
+) -> Option<CheckedRedFlag<'a>> {
     let (flag, at) = (&item.doc, doc.at(item));
     check_sources(&flag.sources, at.key("sources"), names, &mut resolver.found);
     if flag.given.is_some() && flag.given_or_unknown.is_some() {
         let message = "a red flag has `given` or `given_or_unknown`, not both";
-        resolver.found.push(Diagnostic::error(Code::OneOf, Some(at.key_itself("given_or_unknown").place()), message).help("keep the one that is meant"));
+        resolver.found.push(
+            Diagnostic::error(Code::OneOf, Some(at.key_itself("given_or_unknown").place()), message)
+                .help("keep the one that is meant"),
+        );
     }
     let mut problem = |key: &str, message: &str, help: &str| {
         resolver.found.push(Diagnostic::error(Code::RedFlag, Some(at.key(key).place()), message).help(help));
     };
     if let Some(precaution) = flag.while_unknown {
         if precaution > flag.floor {
-            problem("while_unknown", "the precaution is above the red flag's own floor", "an answer must not lower the urgency by firing the flag: raise `floor`, or lower `while_unknown`");
+            problem(
+                "while_unknown",
+                "the precaution is above the red flag's own floor",
+                "an answer must not lower the urgency by firing the flag: raise `floor`, or lower `while_unknown`",
+            );
         }
         if flag.given.is_none() && flag.given_or_unknown.is_none() {
-            problem("while_unknown", "a precaution needs `given`, which says when it is live", "without it the precaution would hold for everybody");
+            problem(
+                "while_unknown",
+                "a precaution needs `given`, which says when it is live",
+                "without it the precaution would hold for everybody",
+            );
         }
     }
     if flag.floor == super::super::urgency::Urgency::SelfCare {
         problem("floor", "a floor of self-care raises nothing", "write `routine` or more");
     }
-    let given_doc = flag.given.as_ref().map(|given| (given, "given")).or(flag.given_or_unknown.as_ref().map(|given| (given, "given_or_unknown")));
+    let given_doc = flag
+        .given
+        .as_ref()
+        .map(|given| (given, "given"))
+        .or(flag.given_or_unknown.as_ref().map(|given| (given, "given_or_unknown")));
     let given = given_doc.map(|(given, key)| resolver.expr(given, at.key(key)));
     let sign = resolver.expr(&flag.sign, at.key("sign"));
     let unless = flag.unless.as_ref().map(|unless| resolver.expr(unless, at.key("unless")));

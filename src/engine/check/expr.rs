@@ -137,7 +137,10 @@ impl<'a, 'v> Resolver<'a, 'v> {
             }
             let example = match &finding.kind {
                 Kind::Number { .. } => format!("write `{{ finding: {name}, at_least: ... }}`"),
-                _ => format!("write `{{ finding: {name}, is: {} }}`", finding.kind.options().first().map_or("...", |o| &o.id)),
+                _ => format!(
+                    "write `{{ finding: {name}, is: {} }}`",
+                    finding.kind.options().first().map_or("...", |o| &o.id)
+                ),
             };
             let message = format!("`{name}` is {}, so its name alone says nothing", finding.kind.words());
             self.found.push(Diagnostic::error(Code::Kind, Some(at.place()), message).help(example));
@@ -146,7 +149,10 @@ impl<'a, 'v> Resolver<'a, 'v> {
         if self.under_way.contains(&name) {
             let message = format!("the definition `{name}` leads back to itself");
             let way = self.under_way.join("` -> `");
-            self.found.push(Diagnostic::error(Code::Cycle, Some(at.place()), message).help(format!("`{way}` -> `{name}`: break the circle")));
+            self.found.push(
+                Diagnostic::error(Code::Cycle, Some(at.place()), message)
+                    .help(format!("`{way}` -> `{name}`: break the circle")),
+            );
             return None;
         }
         if self.definitions.contains_key(name) {
@@ -160,9 +166,18 @@ impl<'a, 'v> Resolver<'a, 'v> {
         if self.names.has("findings", name) || self.names.has("definitions", name) {
             return; // It is declared, but broken, and reported where it is declared.
         }
-        let mut problem = self.names.unknown(Code::UnknownFinding, "finding or definition", name, &["findings", "definitions"], at.place());
+        let mut problem = self.names.unknown(
+            Code::UnknownFinding,
+            "finding or definition",
+            name,
+            &["findings", "definitions"],
+            at.place(),
+        );
         if problem.help.is_none() {
-            problem.help = self.vocabulary.suggest(name).or_else(|| Some("declare it under `findings`, or under `definitions`".to_owned()));
+            problem.help = self
+                .vocabulary
+                .suggest(name)
+                .or_else(|| Some("declare it under `findings`, or under `definitions`".to_owned()));
         }
         self.found.push(problem);
     }
@@ -185,18 +200,30 @@ impl<'a, 'v> Resolver<'a, 'v> {
         let forms = [all.is_some(), any.is_some(), not.is_some(), of.is_some(), finding.is_some()];
         if forms.iter().filter(|form| **form).count() != 1 {
             let message = "exactly one of `all`, `any`, `not`, `at_least` with `of`, or `finding` belongs here";
-            self.found.push(Diagnostic::error(Code::OneOf, Some(at.place()), message).help("nest one inside the other to combine them"));
+            self.found.push(
+                Diagnostic::error(Code::OneOf, Some(at.place()), message)
+                    .help("nest one inside the other to combine them"),
+            );
             return None;
         }
         let numbers = [("below", below), ("at_most", at_most), ("at_least", at_least), ("above", above)];
         if let Some(id) = finding {
             return self.comparison(id, &numbers, unit.as_deref(), (is.as_deref(), is_one_of.as_deref()), at);
         }
-        let stray = numbers.iter().find(|(name, value)| value.is_some() && !(of.is_some() && *name == "at_least")).map(|(name, _)| *name);
-        let stray = stray.or(unit.as_ref().map(|_| "unit")).or(is.as_ref().map(|_| "is")).or(is_one_of.as_ref().map(|_| "is_one_of"));
+        let stray = numbers
+            .iter()
+            .find(|(name, value)| value.is_some() && !(of.is_some() && *name == "at_least"))
+            .map(|(name, _)| *name);
+        let stray = stray
+            .or(unit.as_ref().map(|_| "unit"))
+            .or(is.as_ref().map(|_| "is"))
+            .or(is_one_of.as_ref().map(|_| "is_one_of"));
         if let Some(stray) = stray {
             let message = format!("`{stray}` needs a `finding` to compare");
-            self.found.push(Diagnostic::error(Code::OneOf, Some(at.key_itself(stray).place()), message).help("write `{ finding: ..., ".to_owned() + stray + ": ... }`"));
+            self.found.push(
+                Diagnostic::error(Code::OneOf, Some(at.key_itself(stray).place()), message)
+                    .help("write `{ finding: ..., ".to_owned() + stray + ": ... }`"),
+            );
             return None;
         }
         if let Some(inner) = not {
@@ -218,21 +245,32 @@ impl<'a, 'v> Resolver<'a, 'v> {
         let fits = at_least.is_some_and(|k| k >= 1.0 && k <= n as f64 && k.fract() == 0.0);
         if !fits {
             let message = format!("`at_least` must be a whole number from 1 to {n} here");
-            self.found.push(Diagnostic::error(Code::Count, Some(at.key("at_least").place()), message).help("it counts the items of `of`"));
+            self.found.push(
+                Diagnostic::error(Code::Count, Some(at.key("at_least").place()), message)
+                    .help("it counts the items of `of`"),
+            );
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a small whole number")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be a small whole number"
+        )]
         let k = at_least? as usize;
         Some(Expr::AtLeast(k, items))
     }
 
     fn list(&mut self, items: &'a [ExprDoc], at: At<'a>) -> Option<Vec<Expr>> {
         if items.is_empty() {
-            self.found.push(Diagnostic::error(Code::Count, Some(at.place()), "this list is empty").help("name at least one finding"));
+            self.found.push(
+                Diagnostic::error(Code::Count, Some(at.place()), "this list is empty")
+                    .help("name at least one finding"),
+            );
             return None;
         }
         // All items are resolved before any is given up, so that every mistake is reported.
-        let resolved: Vec<Option<Expr>> = items.iter().enumerate().map(|(i, item)| self.expr(item, at.index(i))).collect();
+        let resolved: Vec<Option<Expr>> =
+            items.iter().enumerate().map(|(i, item)| self.expr(item, at.index(i))).collect();
         resolved.into_iter().collect()
     }
 
@@ -258,11 +296,15 @@ impl<'a, 'v> Resolver<'a, 'v> {
             }
             (Kind::Choice { .. } | Kind::MultipleChoice { .. }, false, None, Some(options)) if unit.is_none() => {
                 if options.is_empty() {
-                    self.found.push(Diagnostic::error(Code::Count, Some(at.key("is_one_of").place()), "this list is empty").help("name at least one option"));
+                    self.found.push(
+                        Diagnostic::error(Code::Count, Some(at.key("is_one_of").place()), "this list is empty")
+                            .help("name at least one option"),
+                    );
                     return None;
                 }
                 let at = at.key("is_one_of");
-                let tests: Vec<Option<Expr>> = options.iter().enumerate().map(|(i, o)| self.option(index, finding, o, at.index(i))).collect();
+                let tests: Vec<Option<Expr>> =
+                    options.iter().enumerate().map(|(i, o)| self.option(index, finding, o, at.index(i))).collect();
                 tests.into_iter().collect::<Option<Vec<_>>>().map(Expr::Any)
             }
             (kind, ..) => {
@@ -284,13 +326,21 @@ impl<'a, 'v> Resolver<'a, 'v> {
             return Some(Expr::Test(index, Test::Option(place)));
         }
         let known: Vec<&str> = options.iter().map(|option| option.id.as_str()).collect();
-        let help = suggest::did_you_mean(option, known.iter().copied()).unwrap_or_else(|| format!("its options are {}", suggest::quoted(&known)));
+        let help = suggest::did_you_mean(option, known.iter().copied())
+            .unwrap_or_else(|| format!("its options are {}", suggest::quoted(&known)));
         let message = format!("`{}` has no option `{option}`", finding.id);
         self.found.push(Diagnostic::error(Code::UnknownOption, Some(at.place()), message).help(help));
         None
     }
 
-    fn number(&mut self, index: FindingIndex, finding: &Finding, numbers: &[(&'static str, &Option<f64>)], unit: Option<&str>, at: At<'_>) -> Option<Expr> {
+    fn number(
+        &mut self,
+        index: FindingIndex,
+        finding: &Finding,
+        numbers: &[(&'static str, &Option<f64>)],
+        unit: Option<&str>,
+        at: At<'_>,
+    ) -> Option<Expr> {
         let (Kind::Number { low, high, .. }, Some(own)) = (&finding.kind, finding.kind.unit()) else { return None };
         let from = match unit {
             None => own,
@@ -307,17 +357,24 @@ impl<'a, 'v> Resolver<'a, 'v> {
             let Some(value) = **value else { continue };
             let converted = from.convert(value, own).unwrap_or(f64::NAN);
             if !(converted >= *low && converted <= *high) {
-                let message = format!("`{}` lies between {low} and {high} {}, so this can never be told", finding.id, own.code);
-                self.found.push(Diagnostic::error(Code::Range, Some(at.key(name).place()), message).help("correct the number, or add its `unit`"));
+                let message =
+                    format!("`{}` lies between {low} and {high} {}, so this can never be told", finding.id, own.code);
+                self.found.push(
+                    Diagnostic::error(Code::Range, Some(at.key(name).place()), message)
+                        .help("correct the number, or add its `unit`"),
+                );
                 return None;
             }
             let limit = millionths(converted);
-            tests.push(Expr::Test(index, match *name {
-                "below" => Test::Below(limit),
-                "at_most" => Test::AtMost(limit),
-                "at_least" => Test::AtLeast(limit),
-                _ => Test::Above(limit),
-            }));
+            tests.push(Expr::Test(
+                index,
+                match *name {
+                    "below" => Test::Below(limit),
+                    "at_most" => Test::AtMost(limit),
+                    "at_least" => Test::AtLeast(limit),
+                    _ => Test::Above(limit),
+                },
+            ));
         }
         if tests.len() == 1 { tests.pop() } else { Some(Expr::All(tests)) }
     }
@@ -330,6 +387,7 @@ pub fn wrong_unit(finding: &str, code: &str, own: &unit::Unit, at: At<'_>) -> Di
         None => format!("unknown unit `{code}` for `{finding}`"),
         Some(other) => format!("`{code}` ({}) does not measure what `{finding}` is", other.name),
     };
-    let help = suggest::did_you_mean(code, siblings.iter().copied()).unwrap_or_else(|| format!("write one of {} (UCUM)", suggest::quoted(&siblings)));
+    let help = suggest::did_you_mean(code, siblings.iter().copied())
+        .unwrap_or_else(|| format!("write one of {} (UCUM)", suggest::quoted(&siblings)));
     Diagnostic::error(Code::Unit, Some(at.place()), message).help(help)
 }

@@ -80,7 +80,8 @@ impl Names {
     #[must_use]
     pub fn unknown(&self, code: Code, what: &str, id: &str, sections: &[&str], place: Place) -> Diagnostic {
         let known = sections.iter().flat_map(|section| self.section(section).keys().map(String::as_str));
-        Diagnostic::error(code, Some(place), format!("unknown {what} `{id}`")).maybe_help(suggest::did_you_mean(id, known))
+        Diagnostic::error(code, Some(place), format!("unknown {what} `{id}`"))
+            .maybe_help(suggest::did_you_mean(id, known))
     }
 }
 

@@ -30,7 +30,10 @@ pub fn vocabulary(doc: &Doc, found: &mut Vec<Diagnostic>) -> Vocabulary {
             if check_coding(coding, at, found) {
                 if let Some(other) = codings.insert(coding, &item.doc.id) {
                     let message = format!("the coding `{coding}` already stands for `{other}`");
-                    found.push(Diagnostic::error(Code::Coding, Some(at.place()), message).help("a coding may stand for one finding only"));
+                    found.push(
+                        Diagnostic::error(Code::Coding, Some(at.place()), message)
+                            .help("a coding may stand for one finding only"),
+                    );
                 } else {
                     own_codings.push(coding.clone());
                 }
@@ -61,11 +64,17 @@ fn finding(doc: &FindingDoc, kind: Kind, codings: Vec<String>) -> Finding {
 /// A coding is `system:code`.
 pub fn check_coding(coding: &str, at: At<'_>, found: &mut Vec<Diagnostic>) -> bool {
     let good = coding.split_once(':').is_some_and(|(system, code)| {
-        !code.is_empty() && !system.is_empty() && system.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') && !coding.contains(char::is_whitespace)
+        !code.is_empty()
+            && !system.is_empty()
+            && system.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+            && !coding.contains(char::is_whitespace)
     });
     if !good {
         let message = format!("`{coding}` is not a coding");
-        found.push(Diagnostic::error(Code::Coding, Some(at.place()), message).help("write `\"system:code\"`, such as `\"snomed:271807003\"`"));
+        found.push(
+            Diagnostic::error(Code::Coding, Some(at.place()), message)
+                .help("write `\"system:code\"`, such as `\"snomed:271807003\"`"),
+        );
     }
     good
 }
@@ -74,10 +83,17 @@ fn kind(doc: &FindingDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Option<Kin
     let before = found.len();
     let number = doc.kind == KindDoc::Number;
     let choice = matches!(doc.kind, KindDoc::Choice | KindDoc::MultipleChoice);
-    for (key, given, belongs) in [("unit", doc.unit.is_some(), number), ("range", doc.range.is_some(), number), ("options", !doc.options.is_empty(), choice)] {
+    for (key, given, belongs) in [
+        ("unit", doc.unit.is_some(), number),
+        ("range", doc.range.is_some(), number),
+        ("options", !doc.options.is_empty(), choice),
+    ] {
         if given && !belongs {
             let message = format!("`{key}` does not belong to this kind of finding");
-            found.push(Diagnostic::error(Code::FindingKind, Some(at.key_itself(key).place()), message).help("leave it out, or change `kind`"));
+            found.push(
+                Diagnostic::error(Code::FindingKind, Some(at.key_itself(key).place()), message)
+                    .help("leave it out, or change `kind`"),
+            );
         }
         if !given && belongs {
             let message = format!("`{}` needs `{key}`", doc.id);
@@ -94,7 +110,10 @@ fn kind(doc: &FindingDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Option<Kin
         let place = at.key("options").index(i).key("id").place();
         check_id(&option.id, &place, found);
         if options.iter().any(|known| known.id == option.id) {
-            found.push(Diagnostic::error(Code::DuplicateId, Some(place), format!("the option `{}` is here twice", option.id)).help("give one of the two another id"));
+            found.push(
+                Diagnostic::error(Code::DuplicateId, Some(place), format!("the option `{}` is here twice", option.id))
+                    .help("give one of the two another id"),
+            );
         }
         options.push(OptionDef { id: option.id.clone(), name: option.name.clone() });
     }
@@ -106,14 +125,19 @@ fn kind(doc: &FindingDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Option<Kin
             let known: Vec<&str> = unit::UNITS.iter().map(|unit| unit.code).collect();
             format!("write one of {} (UCUM)", suggest::quoted(&known))
         });
-        found.push(Diagnostic::error(Code::Unit, Some(at.key("unit").place()), format!("unknown unit `{code}`")).help(help));
+        found.push(
+            Diagnostic::error(Code::Unit, Some(at.key("unit").place()), format!("unknown unit `{code}`")).help(help),
+        );
     }
     if let Some([low, high]) = doc.range
         && number
         && !(low.is_finite() && high.is_finite() && low < high)
     {
         let message = "a range is two finite numbers, the lower one first";
-        found.push(Diagnostic::error(Code::Range, Some(at.key("range").place()), message).help("write it as `range: [0, 125]`"));
+        found.push(
+            Diagnostic::error(Code::Range, Some(at.key("range").place()), message)
+                .help("write it as `range: [0, 125]`"),
+        );
     }
     if found.len() > before {
         return None;
@@ -130,7 +154,13 @@ fn kind(doc: &FindingDoc, at: At<'_>, found: &mut Vec<Diagnostic>) -> Option<Kin
 }
 
 /// A list of yes-or-no findings by id.
-pub fn yes_no_list(ids: &[String], at: At<'_>, vocabulary: &Vocabulary, names: &Names, found: &mut Vec<Diagnostic>) -> Vec<FindingIndex> {
+pub fn yes_no_list(
+    ids: &[String],
+    at: At<'_>,
+    vocabulary: &Vocabulary,
+    names: &Names,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<FindingIndex> {
     let mut list = Vec::new();
     for (i, id) in ids.iter().enumerate() {
         let place = at.index(i).place();
@@ -143,9 +173,14 @@ pub fn yes_no_list(ids: &[String], at: At<'_>, vocabulary: &Vocabulary, names: &
         let kind = &vocabulary.get(index).kind;
         if *kind != Kind::YesNo {
             let message = format!("`{id}` is {}; only findings that are present or absent belong here", kind.words());
-            found.push(Diagnostic::error(Code::YesNoOnly, Some(place), message).help("name a finding of `kind: yes_no`"));
+            found.push(
+                Diagnostic::error(Code::YesNoOnly, Some(place), message).help("name a finding of `kind: yes_no`"),
+            );
         } else if list.contains(&index) {
-            found.push(Diagnostic::error(Code::DuplicateId, Some(place), format!("`{id}` is in this list twice")).help("name it once"));
+            found.push(
+                Diagnostic::error(Code::DuplicateId, Some(place), format!("`{id}` is in this list twice"))
+                    .help("name it once"),
+            );
         } else {
             list.push(index);
         }
@@ -174,7 +209,10 @@ pub fn relations(doc: &Doc, vocabulary: &Vocabulary, names: &Names, found: &mut 
         let has_relations = !item.doc.implies.is_empty() || !item.doc.opposite_of.is_empty();
         if has_relations && vocabulary.get(own).kind != Kind::YesNo {
             let message = format!("`{}` is {}, so it can imply nothing", item.doc.id, vocabulary.get(own).kind.words());
-            found.push(Diagnostic::error(Code::YesNoOnly, Some(at.place()), message).help("write a rule under `derived` instead"));
+            found.push(
+                Diagnostic::error(Code::YesNoOnly, Some(at.place()), message)
+                    .help("write a rule under `derived` instead"),
+            );
             continue;
         }
         for implied in yes_no_list(&item.doc.implies, at.key("implies"), vocabulary, names, found) {
@@ -195,7 +233,13 @@ pub fn relations(doc: &Doc, vocabulary: &Vocabulary, names: &Names, found: &mut 
 
 /// Derived findings, and the circles among them. Relations alone cannot run in a circle that matters: they only repeat
 /// what was told.
-pub fn derived_cycles(doc: &Doc, derived: &[(&Item<super::super::doc::DerivedDoc>, CheckedTell)], relations: &[CheckedTell], vocabulary: &Vocabulary, found: &mut Vec<Diagnostic>) {
+pub fn derived_cycles(
+    doc: &Doc,
+    derived: &[(&Item<super::super::doc::DerivedDoc>, CheckedTell)],
+    relations: &[CheckedTell],
+    vocabulary: &Vocabulary,
+    found: &mut Vec<Diagnostic>,
+) {
     let mut edges: BTreeMap<FindingIndex, BTreeSet<FindingIndex>> = BTreeMap::new();
     let all = derived.iter().map(|(_, tell)| tell).chain(relations);
     for tell in all {
@@ -220,7 +264,10 @@ pub fn derived_cycles(doc: &Doc, derived: &[(&Item<super::super::doc::DerivedDoc
     }
 }
 
-fn reachable(edges: &BTreeMap<FindingIndex, BTreeSet<FindingIndex>>, from: impl Iterator<Item = FindingIndex>) -> BTreeSet<FindingIndex> {
+fn reachable(
+    edges: &BTreeMap<FindingIndex, BTreeSet<FindingIndex>>,
+    from: impl Iterator<Item = FindingIndex>,
+) -> BTreeSet<FindingIndex> {
     let mut reached = BTreeSet::new();
     let mut open: Vec<FindingIndex> = from.collect();
     while let Some(finding) = open.pop() {

@@ -94,8 +94,19 @@ pub(super) fn scores(plan: &Plan, nodes: &[Reading]) -> Scores {
     }
     let mut ranking: Vec<usize> = (0..plan.conditions.len()).collect();
     // Conditions are sorted by id, so a stable sort breaks the last ties by id.
-    ranking.sort_by(|&a, &b| scores[b].cmp(&scores[a]).then(plan.conditions[b].urgency.cmp(&plan.conditions[a].urgency)));
-    Scores { tallies, scores, own_shares, shares, undetermined: 1.0 / total_odds, ranking, supported, outcome, total_odds }
+    ranking
+        .sort_by(|&a, &b| scores[b].cmp(&scores[a]).then(plan.conditions[b].urgency.cmp(&plan.conditions[a].urgency)));
+    Scores {
+        tallies,
+        scores,
+        own_shares,
+        shares,
+        undetermined: 1.0 / total_odds,
+        ranking,
+        supported,
+        outcome,
+        total_odds,
+    }
 }
 
 /// Tallies the rules of one condition and returns from how many families positive evidence counts.
@@ -122,7 +133,11 @@ fn tally(plan: &Plan, rules: Range<usize>, families: usize, nodes: &[Reading], t
     for rule in rules.clone() {
         let weight = heard_weight(plan, rule, nodes);
         let family = plan.rules[rule].family;
-        if weight != Weight::ZERO && !plan.rules[rule].is_joint() && replaced_by[family].is_none() && silenced(plan, rule, nodes, &chosen).is_none() {
+        if weight != Weight::ZERO
+            && !plan.rules[rule].is_joint()
+            && replaced_by[family].is_none()
+            && silenced(plan, rule, nodes, &chosen).is_none()
+        {
             best[family].see(rule, weight);
         }
     }
@@ -132,7 +147,14 @@ fn tally(plan: &Plan, rules: Range<usize>, families: usize, nodes: &[Reading], t
     positive_families(plan, rules, tallies)
 }
 
-fn one(plan: &Plan, rule: usize, nodes: &[Reading], chosen: &[(FindingIndex, usize)], best: &[Best], replaced_by: &[Option<usize>]) -> Tally {
+fn one(
+    plan: &Plan,
+    rule: usize,
+    nodes: &[Reading],
+    chosen: &[(FindingIndex, usize)],
+    best: &[Best],
+    replaced_by: &[Option<usize>],
+) -> Tally {
     let this = &plan.rules[rule];
     if nodes[this.node].truth == Truth::BOTH {
         let weight = if this.weight_if_true == Weight::ZERO { this.weight_if_false } else { this.weight_if_true };
@@ -170,7 +192,16 @@ fn heard_weight(plan: &Plan, rule: usize, nodes: &[Reading]) -> Weight {
 
 /// Choices of which an option is True, with the rule that says so.
 fn chosen_options(plan: &Plan, rules: Range<usize>, nodes: &[Reading]) -> Vec<(FindingIndex, usize)> {
-    rules.filter_map(|rule| plan.rules[rule].choice.filter(|_| nodes[plan.rules[rule].node].truth == Truth::TRUE && plan.rules[rule].weight_if_true != Weight::ZERO).map(|choice| (choice, rule))).collect()
+    rules
+        .filter_map(|rule| {
+            plan.rules[rule]
+                .choice
+                .filter(|_| {
+                    nodes[plan.rules[rule].node].truth == Truth::TRUE && plan.rules[rule].weight_if_true != Weight::ZERO
+                })
+                .map(|choice| (choice, rule))
+        })
+        .collect()
 }
 
 /// A True option silences the False ones of the same choice.

@@ -84,9 +84,7 @@ impl<'a> At<'a> {
 
     fn entry(self, name: &str) -> Option<(&'a Tree, &'a Tree)> {
         match &self.tree.inside {
-            Inside::Map(entries) => {
-                entries.iter().find(|(key, _, _)| key == name).map(|(_, key, value)| (key, value))
-            }
+            Inside::Map(entries) => entries.iter().find(|(key, _, _)| key == name).map(|(_, key, value)| (key, value)),
             _ => None,
         }
     }
@@ -159,11 +157,17 @@ impl Builder<'_> {
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(_) => {
-                self.refuse(span, "aliases (`*name`) are not used in rule files", "write it out, or give it a name under `definitions`");
+                self.refuse(
+                    span,
+                    "aliases (`*name`) are not used in rule files",
+                    "write it out, or give it a name under `definitions`",
+                );
                 let tree = self.tree(span, Inside::Scalar);
                 self.value(tree, None, span)
             }
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => true,
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
+                true
+            }
         }
     }
 
@@ -211,7 +215,8 @@ impl Builder<'_> {
     }
 
     fn check_key(&mut self, name: &str, span: Span) {
-        let place = self.place_at(&span.start);
+        let length = number(name.chars().count().max(1));
+        let place = Place { length, ..self.place_at(&span.start) };
         if let Some(Frame::Map { entries, .. }) = self.frames.last()
             && let Some((_, first, _)) = entries.iter().find(|(key, _, _)| key == name)
         {
@@ -223,7 +228,11 @@ impl Builder<'_> {
             );
         }
         if name == "<<" {
-            self.refuse(span, "merge keys (`<<`) are not used in rule files", "write it out, or give it a name under `definitions`");
+            self.refuse(
+                span,
+                "merge keys (`<<`) are not used in rule files",
+                "write it out, or give it a name under `definitions`",
+            );
         }
         let before = self.lines.get(place.line as usize - 1).copied().unwrap_or_default();
         let before: String = before.chars().take(place.column as usize - 1).collect();
@@ -234,7 +243,11 @@ impl Builder<'_> {
 
     fn refuse_features(&mut self, anchor: usize, tagged: bool, span: Span) {
         if anchor != 0 {
-            self.refuse(span, "anchors (`&name`) are not used in rule files", "write it out, or give it a name under `definitions`");
+            self.refuse(
+                span,
+                "anchors (`&name`) are not used in rule files",
+                "write it out, or give it a name under `definitions`",
+            );
         }
         if tagged {
             self.refuse(span, "tags (`!name`) are not used in rule files", "leave the tag out");

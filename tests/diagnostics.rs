@@ -1,0 +1,168 @@
+//! Every diagnostic code, as an author meets it: one malformed file and beside it exactly what is said about it.
+//!
+//! `UPDATE_SNAPSHOTS=1 cargo test --test diagnostics` writes the expectations anew; read them before you commit them.
+
+#![allow(clippy::disallowed_methods, reason = "a test reads files")]
+
+use rubor::engine::diagnostic::{Code, Diagnostic};
+use rubor::engine::source::SourceFile;
+use rubor::engine::{case, compile_pack};
+use rubor::render::Style;
+use rubor::render::diagnostic::{Files, text};
+use rubor::store::{self, RuleSource};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+struct InMemory(Vec<SourceFile>);
+
+impl Files for InMemory {
+    fn shown(&self, file: &str) -> String {
+        file.to_owned()
+    }
+
+    fn line(&self, file: &str, line: u32) -> Option<String> {
+        let file = self.0.iter().find(|known| known.path == file)?;
+        file.text.lines().nth(line as usize - 1).map(str::to_owned)
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics")
+}
+
+/// A malformed file as the pack it stands for. Lines `# file: NAME` part it into several; the base pack is added unless
+/// the file names its own files.
+fn files(name: &str, text: &str) -> Vec<SourceFile> {
+    let base = std::fs::read_to_string(folder().join("base.yaml")).expect("the base pack");
+    let file = |path: &str, text: &str| SourceFile { path: path.to_owned(), text: text.to_owned() };
+    if !text.contains("# file: ") {
+        let own_header = text.lines().any(|line| line.starts_with("pack:"));
+        let mut files = vec![file(name, text)];
+        if !own_header {
+            files.push(file("base.yaml", &base));
+        }
+        return files;
+    }
+    text.split("# file: ")
+        .skip(1)
+        .map(|part| {
+            let (path, rest) = part.split_once('\n').unwrap_or((part, ""));
+            if path == "base.yaml" { file(path, &base) } else { file(path, rest) }
+        })
+        .collect()
+}
+
+fn diagnose(files: &[SourceFile]) -> Vec<Diagnostic> {
+    match compile_pack(files) {
+        Err(found) => found,
+        Ok(pack) => {
+            let mut found = pack.warnings.clone();
+            found.extend(case::check_all(&pack.plan, &pack.cases));
+            found
+        }
+    }
+}
+
+fn rendered(found: &[Diagnostic], files: Vec<SourceFile>) -> String {
+    let files = InMemory(files);
+    found.iter().map(|diagnostic| text(diagnostic, &files, Style::PLAIN)).collect()
+}
+
+fn compare(name: &str, got: &str, wrong: &mut Vec<String>) {
+    let path = folder().join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, got).expect("a snapshot is written");
+        return;
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    if wanted != got {
+        wrong.push(format!("=== {name}\n--- expected\n{wanted}\n--- got\n{got}"));
+    }
+}
+
+fn malformed() -> Vec<(String, String)> {
+    let mut names: Vec<String> = std::fs::read_dir(folder())
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .filter(|name| name.ends_with(".yaml") && name != "base.yaml")
+        .collect();
+    names.sort();
+    names
+        .into_iter()
+        .map(|name| (name.clone(), std::fs::read_to_string(folder().join(&name)).expect("a file")))
+        .collect()
+}
+
+#[test]
+fn the_base_pack_is_clean() {
+    let base = std::fs::read_to_string(folder().join("base.yaml")).expect("the base pack");
+    let found = diagnose(&[SourceFile { path: "base.yaml".into(), text: base }]);
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn every_malformed_file_says_what_is_expected() {
+    let mut wrong = Vec::new();
+    for (name, text) in malformed() {
+        let files = files(&name, &text);
+        let found = diagnose(&files);
+        let code = name.split('_').next().unwrap_or_default();
+        if code.starts_with('R') {
+            assert!(
+                found.iter().any(|problem| problem.code.as_str() == code),
+                "{name} does not show {code}: {found:?}"
+            );
+        }
+        assert!(
+            found.iter().all(|problem| problem.place.is_some() || problem.code == Code::Header),
+            "{name}: no place"
+        );
+        assert!(found.is_sorted(), "{name}: not sorted");
+        compare(&name.replace(".yaml", ".txt"), &rendered(&found, files), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_code_has_a_file() {
+    let shown: BTreeSet<String> =
+        malformed().iter().map(|(name, _)| name.split('_').next().unwrap_or_default().to_owned()).collect();
+    // The codes of the folder itself need a folder, and are shown below.
+    let of_folders = ["R001", "R002", "R003"];
+    let missing: Vec<&str> = Code::ALL
+        .iter()
+        .map(|code| code.as_str())
+        .filter(|code| !shown.contains(*code) && !of_folders.contains(code))
+        .collect();
+    assert!(missing.is_empty(), "no malformed file for {missing:?}");
+}
+
+#[test]
+fn codes_are_unique() {
+    let numbers: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(numbers.len(), Code::ALL.len());
+}
+
+#[test]
+fn folders_that_cannot_be_read_have_codes_too() {
+    let codes = |source: &RuleSource| -> Vec<&'static str> {
+        store::load(source)
+            .err()
+            .map(|refusal| refusal.diagnostics.iter().map(|problem| problem.code.as_str()).collect())
+            .unwrap_or_default()
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_path_buf();
+    assert_eq!(codes(&RuleSource::Folder(path.join("missing"))), ["R002"]);
+    assert_eq!(codes(&RuleSource::Folder(path.clone())), ["R002"]);
+    let base = std::fs::read(self::folder().join("base.yaml")).expect("the base pack");
+    for name in ["one", "two"] {
+        std::fs::create_dir(path.join(name)).expect("a folder");
+        std::fs::write(path.join(name).join("pack.yaml"), &base).expect("a file");
+    }
+    assert_eq!(codes(&RuleSource::Folder(path.clone())), ["R003"]);
+    std::fs::remove_dir_all(path.join("two")).expect("removed");
+    assert!(codes(&RuleSource::Folder(path.clone())).is_empty());
+    std::fs::write(path.join("one").join("more.yaml"), [0xff, 0xfe, 0x00]).expect("a file");
+    assert_eq!(codes(&RuleSource::Folder(path)), ["R001"]);
+}
