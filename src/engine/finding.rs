@@ -214,10 +214,10 @@ impl Reading<'_> {
             code => match unit::find(code) {
                 Some(from) if from.dimension == own.dimension => from,
                 _ => {
-                    let siblings = own.siblings();
-                    let near = suggest::did_you_mean(code, siblings.iter().copied())
-                        .unwrap_or_else(|| format!("write one of {} (UCUM)", suggest::quoted(&siblings)));
-                    self.violation(unit_field, format!("this unit does not fit `{}`; {near}", finding.id));
+                    self.violation(
+                        unit_field,
+                        format!("this unit does not fit `{}`; {}", finding.id, own.instead_of(code)),
+                    );
                     return None;
                 }
             },
@@ -401,7 +401,7 @@ impl GroupFindings {
 
 /// The one unit in which a number out of range would be in range, where there is just one.
 fn likely_unit(own: &Unit, value: f64, low: f64, high: f64, given: &Unit) -> Option<&'static str> {
-    let mut fitting = own.siblings().into_iter().filter(|code| {
+    let mut fitting = own.siblings().map(|unit| unit.code).filter(|code| {
         *code != given.code
             && unit::find(code)
                 .and_then(|unit| unit.convert(value, own))

@@ -3,6 +3,8 @@
 //! Owns the table of units and linear conversion between units of one dimension. Only what packs need is in it; a new
 //! unit is one line.
 
+use super::suggest;
+
 /// What a unit measures. Only units of one dimension convert into each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
@@ -86,6 +88,25 @@ pub fn find(code: &str) -> Option<&'static Unit> {
     UNITS.iter().find(|unit| unit.code == code)
 }
 
+/// The codes among `units` whose code or name is near a wrong one, as help text.
+#[must_use]
+pub fn did_you_mean<'a>(wrong: &str, units: impl Iterator<Item = &'a Unit> + Clone) -> Option<String> {
+    if let Some(help) = suggest::did_you_mean(wrong, units.clone().map(|unit| unit.code)) {
+        return Some(help);
+    }
+    let wrong = wrong.to_lowercase();
+    let by_name = |unit: &&Unit| {
+        wrong.len() >= 3
+            && unit
+                .name
+                .to_lowercase()
+                .split(' ')
+                .any(|word| word.starts_with(&wrong) || wrong.starts_with(word.trim_end_matches('s')))
+    };
+    let near: Vec<&str> = units.filter(by_name).map(|unit| unit.code).take(3).collect();
+    (!near.is_empty()).then(|| format!("did you mean {}?", suggest::quoted(&near)))
+}
+
 impl Unit {
     /// Converts `value` from this unit into `to`, rounded to the millionth so that a boundary stays a boundary
     /// (98.6 degF is 37 Cel). `None` when the two measure different things.
@@ -101,10 +122,19 @@ impl Unit {
         Some(libm::round((base - to.offset) / to.factor * 1e6) / 1e6)
     }
 
-    /// The codes of all units that measure the same.
+    /// All units that measure the same, this one too.
+    pub fn siblings(&self) -> impl Iterator<Item = &'static Unit> + Clone + use<> {
+        let dimension = self.dimension;
+        UNITS.iter().filter(move |other| other.dimension == dimension)
+    }
+
+    /// What to write instead of a unit that does not fit this one.
     #[must_use]
-    pub fn siblings(&self) -> Vec<&'static str> {
-        UNITS.iter().filter(|other| other.dimension == self.dimension).map(|other| other.code).collect()
+    pub fn instead_of(&self, wrong: &str) -> String {
+        did_you_mean(wrong, self.siblings()).unwrap_or_else(|| {
+            let codes: Vec<&str> = self.siblings().map(|unit| unit.code).collect();
+            format!("write one of {} (UCUM)", suggest::quoted(&codes))
+        })
     }
 }
 

@@ -46,11 +46,16 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub fn serve(args: &ServeArgs) -> Result<(), String> {
     logs::start(args.log_format, args.log);
     logs::quiet_panics();
-    let keeper = Keeper::open(args.source()).map_err(|refusal| refused(args, &refusal))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start: {error}"))?;
+    {
+        // A SIGHUP while the first rules load must not end the process.
+        let _inside = runtime.enter();
+        signals::survive_hangup()?;
+    }
+    let keeper = Keeper::open(args.source()).map_err(|refusal| refused(args, &refusal))?;
     let ended = runtime.block_on(serve_until_told(args, Arc::new(keeper)));
     // Whatever is left over has had its time.
     runtime.shutdown_background();

@@ -2,6 +2,25 @@
 //!
 //! Owns SIGTERM and ctrl-c. SIGHUP, which asks for a reload, is `store::watch`'s.
 
+/// Takes SIGHUP away from the system, which would end the process; `store::watch` listens for it later.
+///
+/// # Errors
+/// When the system does not let it.
+#[cfg(unix)]
+pub fn survive_hangup() -> Result<(), String> {
+    let listening = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
+    listening.map(drop).map_err(|error| format!("cannot listen for signals: {error}"))
+}
+
+/// Takes SIGHUP away from the system.
+///
+/// # Errors
+/// Never, here.
+#[cfg(not(unix))]
+pub fn survive_hangup() -> Result<(), String> {
+    Ok(())
+}
+
 /// Listens for the signals that mean "stop".
 pub struct Signals {
     #[cfg(unix)]

@@ -382,12 +382,9 @@ impl<'a, 'v> Resolver<'a, 'v> {
 
 /// A unit that is unknown or measures something else.
 pub fn wrong_unit(finding: &str, code: &str, own: &unit::Unit, at: At<'_>) -> Diagnostic {
-    let siblings = own.siblings();
     let message = match unit::find(code) {
         None => format!("unknown unit `{code}` for `{finding}`"),
         Some(other) => format!("`{code}` ({}) does not measure what `{finding}` is", other.name),
     };
-    let help = suggest::did_you_mean(code, siblings.iter().copied())
-        .unwrap_or_else(|| format!("write one of {} (UCUM)", suggest::quoted(&siblings)));
-    Diagnostic::error(Code::Unit, Some(at.place()), message).help(help)
+    Diagnostic::error(Code::Unit, Some(at.place()), message).help(own.instead_of(code))
 }
