@@ -199,12 +199,10 @@ impl Telling<'_> {
         let (plan, group) = (self.plan, &self.evaluation.groups[place]);
         let definition = &plan.red_flags[flag];
         let open = state == RedFlagState::Open;
-        let told = |finding: &FindingIndex| {
-            plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] != Truth::UNKNOWN)
-        };
         let both =
             |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH);
-        let findings: Vec<FindingIndex> = definition.findings.iter().copied().filter(told).collect();
+        let findings: Vec<FindingIndex> =
+            definition.findings.iter().copied().filter(|finding| self.is_told(place, finding)).collect();
         let deciding =
             if state == RedFlagState::Fired { Vec::new() } else { deciding_findings(plan, definition, &group.nodes) };
         RedFlag {
@@ -298,7 +296,7 @@ impl Telling<'_> {
                 likelihood_ratio: weight.ratio(),
                 because: rule.because.clone(),
                 when: rule.when_text.clone(),
-                findings: plan.ids(&rule.findings),
+                findings: self.told_of(place, &rule.findings),
                 family: rule.family_name.clone(),
                 counting,
                 counted_by: by.map_or(String::new(), |by| plan.rules[by].id.clone()),
@@ -307,6 +305,17 @@ impl Telling<'_> {
             }
         }));
         list
+    }
+
+    /// Those of the findings that were told, or follow from what was told.
+    fn told_of(&self, place: usize, findings: &[FindingIndex]) -> Vec<String> {
+        let told = |finding: &&FindingIndex| self.is_told(place, finding);
+        self.plan.ids(&findings.iter().filter(told).copied().collect::<Vec<_>>())
+    }
+
+    fn is_told(&self, place: usize, finding: &FindingIndex) -> bool {
+        let atoms = &self.evaluation.groups[place].atoms;
+        self.plan.finding_atoms[finding.0].clone().any(|atom| atoms[atom] != Truth::UNKNOWN)
     }
 
     fn undecided(&self, place: usize, index: usize) -> Vec<Undecided> {

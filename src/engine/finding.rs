@@ -224,8 +224,8 @@ impl Reading<'_> {
         };
         let converted = from.convert(value, own).filter(|converted| converted.is_finite());
         let Some(converted) = converted.filter(|converted| (*low..=*high).contains(converted)) else {
-            let likely = likely_unit(own, value, *low, *high, from);
-            let mut reason = format!("`{}` lies between {low} and {high} {}", finding.id, own.code);
+            let likely = likely_unit(own, value, *low, *high, from).filter(|_| has_unit);
+            let mut reason = format!("`{}` lies between {low} and {high} {}", finding.id, own.name);
             if let Some(likely) = likely.filter(|_| value.is_finite()) {
                 reason.push_str(&format!("; did you mean unit `{likely}`?"));
             }
@@ -404,7 +404,7 @@ fn likely_unit(own: &Unit, value: f64, low: f64, high: f64, given: &Unit) -> Opt
     let mut fitting = own.siblings().map(|unit| unit.code).filter(|code| {
         *code != given.code
             && unit::find(code)
-                .and_then(|unit| unit.convert(value, own))
+                .and_then(|unit| unit.convert_exactly(value, own))
                 .is_some_and(|value| (low..=high).contains(&value))
     });
     let likely = fitting.next()?;

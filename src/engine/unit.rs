@@ -112,14 +112,17 @@ impl Unit {
     /// (98.6 degF is 37 Cel). `None` when the two measure different things.
     #[must_use]
     pub fn convert(&self, value: f64, to: &Unit) -> Option<f64> {
-        if self.dimension != to.dimension {
-            return None;
-        }
         if self.code == to.code {
             return Some(value);
         }
+        self.convert_exactly(value, to).map(|value| libm::round(value * 1e6) / 1e6)
+    }
+
+    /// The same without rounding.
+    #[must_use]
+    pub fn convert_exactly(&self, value: f64, to: &Unit) -> Option<f64> {
         let base = value * self.factor + self.offset;
-        Some(libm::round((base - to.offset) / to.factor * 1e6) / 1e6)
+        (self.dimension == to.dimension).then(|| (base - to.offset) / to.factor)
     }
 
     /// All units that measure the same, this one too.

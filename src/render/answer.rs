@@ -61,6 +61,9 @@ pub fn level(urgency: Urgency, style: Style) -> String {
     style.paint(ink, &urgency.as_str().to_uppercase())
 }
 
+/// How many open red flags are named; an early answer has dozens, and the questions are what matters then.
+const OPEN_FLAGS_SHOWN: usize = 5;
+
 /// `final`, or `provisional` and how far it could rise.
 #[must_use]
 pub fn status(answer: &Answer) -> String {
@@ -120,10 +123,14 @@ fn red_flags(flags: &[RedFlag], style: Style) -> String {
             out.push_str("    told both ways; the dangerous reading counts\n");
         }
     }
-    for flag in flags.iter().filter(|flag| flag.state == RedFlagState::Open) {
-        let deciding = flag.deciding_findings.join(", ");
-        let text = format!("{}: open, up to {}{}; answered by {deciding}", flag.name, flag.floor, about(&flag.group));
+    let open: Vec<&RedFlag> = flags.iter().filter(|flag| flag.state == RedFlagState::Open).collect();
+    for flag in open.iter().take(OPEN_FLAGS_SHOWN) {
+        let text = format!("{}: open, up to {}{}", flag.name, flag.floor, about(&flag.group));
         out.push_str(&style.wrap("  ? ", &text));
+    }
+    if open.len() > OPEN_FLAGS_SHOWN {
+        let rest = count(open.len() - OPEN_FLAGS_SHOWN, "more is", "more are");
+        let _ = writeln!(out, "  ? {rest} open; the questions below would settle them");
     }
     out
 }

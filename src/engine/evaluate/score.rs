@@ -50,10 +50,11 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// The condition in first place; `None` while too little is known.
+    /// The best condition that something told supports; `None` while too little is known.
     #[must_use]
     pub fn first_place(&self) -> Option<usize> {
-        (self.outcome == Outcome::Determined).then(|| self.ranking.first().copied()).flatten()
+        let supported = || self.ranking.iter().copied().find(|&condition| self.supported[condition]);
+        (self.outcome == Outcome::Determined).then(supported).flatten()
     }
 
     /// Shannon entropy of the shares, in nats.
