@@ -27,6 +27,8 @@ pub struct Evaluation {
 #[derive(Debug, Clone)]
 pub struct GroupEvaluation {
     pub(super) atoms: Vec<Truth>,
+    /// Atoms that were told by something which was itself told both ways.
+    pub(super) contested: Vec<bool>,
     pub(super) nodes: Vec<Reading>,
     pub(super) scores: Scores,
     pub(super) red_flags: Vec<FlagState>,
@@ -34,11 +36,19 @@ pub struct GroupEvaluation {
     pub(super) by_conditions: Urgency,
 }
 
-/// What a node was told, and what it can still be when a contradiction is read as the dangerous of its halves.
+/// What a node was told, and what may be made of it.
+///
+/// A contradiction travels through derived findings, an alarm does not: what a contradicted finding tells is told (so a
+/// fired red flag stays fired), but it is no evidence and excludes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Reading {
+    /// The told bits; red flags fire on them.
     pub(super) truth: Truth,
+    /// The same with whatever rests on a contradiction read as Both; scores count only this.
+    pub(super) evidence: Truth,
+    /// Not plainly false, a contradiction being read as the dangerous of its halves.
     pub(super) can_be_true: bool,
+    /// Not plainly true, likewise.
     pub(super) can_be_false: bool,
 }
 
@@ -102,7 +112,8 @@ pub fn evaluate(plan: &Plan, findings: &Findings) -> Evaluation {
 /// One group, with its red flags fired, excluded or dormant.
 pub(super) fn evaluate_group(plan: &Plan, told: &GroupFindings) -> GroupEvaluation {
     let mut atoms = told.atoms.clone();
-    let nodes = settle(plan, &mut atoms);
+    let mut contested = vec![false; atoms.len()];
+    let nodes = settle(plan, &mut atoms, &mut contested);
     let scores = score::scores(plan, &nodes);
     let red_flags = plan
         .red_flags
@@ -110,7 +121,7 @@ pub(super) fn evaluate_group(plan: &Plan, told: &GroupFindings) -> GroupEvaluati
         .map(|flag| {
             let given = flag.given.map(|node| nodes[node]);
             let sign = nodes[flag.sign];
-            let unless = flag.unless.is_some_and(|node| nodes[node].truth == Truth::TRUE);
+            let unless = flag.unless.is_some_and(|node| nodes[node].evidence == Truth::TRUE);
             if sign.truth.t() && given.is_none_or(|given| given.truth.t()) {
                 FlagState::Fired
             } else if unless || !sign.can_be_true || given.is_some_and(|given| !given.can_be_true) {
@@ -121,25 +132,22 @@ pub(super) fn evaluate_group(plan: &Plan, told: &GroupFindings) -> GroupEvaluati
         })
         .collect();
     let by_conditions = urgency_of_shares(plan, &scores);
-    GroupEvaluation { atoms, nodes, scores, red_flags, by_conditions }
+    GroupEvaluation { atoms, contested, nodes, scores, red_flags, by_conditions }
 }
 
 /// Lets findings tell findings until nothing new is heard, and reads all nodes. Bits are only ever added, so this ends.
-fn settle(plan: &Plan, atoms: &mut [Truth]) -> Vec<Reading> {
+fn settle(plan: &Plan, atoms: &mut [Truth], contested: &mut [bool]) -> Vec<Reading> {
     loop {
-        let nodes = read_nodes(plan, atoms);
+        let nodes = read_nodes(plan, atoms, contested);
         let mut changed = false;
-        for tell in &plan.tells {
-            let body = nodes[tell.node].truth;
-            if !body.t() {
-                continue;
-            }
-            for (&atom, told) in
-                tell.present.iter().map(|atom| (atom, body)).chain(tell.absent.iter().map(|atom| (atom, body.negate())))
-            {
+        for tell in plan.tells.iter().filter(|tell| nodes[tell.node].truth.t()) {
+            let both = nodes[tell.node].evidence == Truth::BOTH;
+            let present = tell.present.iter().map(|&atom| (atom, Truth::TRUE));
+            for (atom, told) in present.chain(tell.absent.iter().map(|&atom| (atom, Truth::FALSE))) {
                 let heard = atoms[atom].hear(told);
-                changed |= heard != atoms[atom];
+                changed |= heard != atoms[atom] || (both && !contested[atom]);
                 atoms[atom] = heard;
+                contested[atom] |= both;
             }
         }
         if !changed {
@@ -148,18 +156,21 @@ fn settle(plan: &Plan, atoms: &mut [Truth]) -> Vec<Reading> {
     }
 }
 
-fn read_nodes(plan: &Plan, atoms: &[Truth]) -> Vec<Reading> {
+fn read_nodes(plan: &Plan, atoms: &[Truth], contested: &[bool]) -> Vec<Reading> {
     let mut nodes: Vec<Reading> = Vec::with_capacity(plan.nodes.len());
     for node in &plan.nodes {
         let reading = match node {
             Node::Atom(atom) => {
                 let truth = atoms[*atom];
-                Reading { truth, can_be_true: truth.possible(), can_be_false: truth.negate().possible() }
+                let evidence = if contested[*atom] { Truth::BOTH } else { truth };
+                let (can_be_true, can_be_false) = (evidence.possible(), evidence.negate().possible());
+                Reading { truth, evidence, can_be_true, can_be_false }
             }
             Node::Not(inner) => {
                 let inner = nodes[*inner];
                 Reading {
                     truth: inner.truth.negate(),
+                    evidence: inner.evidence.negate(),
                     can_be_true: inner.can_be_false,
                     can_be_false: inner.can_be_true,
                 }
@@ -169,6 +180,7 @@ fn read_nodes(plan: &Plan, atoms: &[Truth]) -> Vec<Reading> {
                 .map(|&item| nodes[item])
                 .reduce(|a, b| Reading {
                     truth: a.truth.and(b.truth),
+                    evidence: a.evidence.and(b.evidence),
                     can_be_true: a.can_be_true && b.can_be_true,
                     can_be_false: a.can_be_false || b.can_be_false,
                 })
@@ -178,6 +190,7 @@ fn read_nodes(plan: &Plan, atoms: &[Truth]) -> Vec<Reading> {
                 .map(|&item| nodes[item])
                 .reduce(|a, b| Reading {
                     truth: a.truth.or(b.truth),
+                    evidence: a.evidence.or(b.evidence),
                     can_be_true: a.can_be_true || b.can_be_true,
                     can_be_false: a.can_be_false && b.can_be_false,
                 })
@@ -186,6 +199,7 @@ fn read_nodes(plan: &Plan, atoms: &[Truth]) -> Vec<Reading> {
                 let count = |holds: fn(&Reading) -> bool| items.iter().filter(|&&item| holds(&nodes[item])).count();
                 Reading {
                     truth: Truth::at_least(*k, items.iter().map(|&item| nodes[item].truth)),
+                    evidence: Truth::at_least(*k, items.iter().map(|&item| nodes[item].evidence)),
                     can_be_true: count(|reading| reading.can_be_true) >= *k,
                     can_be_false: count(|reading| reading.can_be_false) + *k > items.len(),
                 }

@@ -199,8 +199,10 @@ impl Telling<'_> {
         let (plan, group) = (self.plan, &self.evaluation.groups[place]);
         let definition = &plan.red_flags[flag];
         let open = state == RedFlagState::Open;
-        let both =
-            |finding: &FindingIndex| plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] == Truth::BOTH);
+        let both = |finding: &FindingIndex| {
+            let mut atoms = plan.finding_atoms[finding.0].clone();
+            atoms.any(|atom| group.contested[atom] || group.atoms[atom] == Truth::BOTH)
+        };
         let findings: Vec<FindingIndex> =
             definition.findings.iter().copied().filter(|finding| self.is_told(place, finding)).collect();
         let deciding =

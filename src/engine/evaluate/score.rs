@@ -157,7 +157,7 @@ fn one(
     replaced_by: &[Option<usize>],
 ) -> Tally {
     let this = &plan.rules[rule];
-    if nodes[this.node].truth == Truth::BOTH {
+    if nodes[this.node].evidence == Truth::BOTH {
         let weight = if this.weight_if_true == Weight::ZERO { this.weight_if_false } else { this.weight_if_true };
         return Tally::Contradicted(weight);
     }
@@ -184,7 +184,7 @@ fn one(
 /// The weight in the direction that holds; zero when undecided or contradicted.
 fn heard_weight(plan: &Plan, rule: usize, nodes: &[Reading]) -> Weight {
     let rule = &plan.rules[rule];
-    match nodes[rule.node].truth {
+    match nodes[rule.node].evidence {
         Truth::TRUE => rule.weight_if_true,
         Truth::FALSE => rule.weight_if_false,
         _ => Weight::ZERO,
@@ -198,7 +198,8 @@ fn chosen_options(plan: &Plan, rules: Range<usize>, nodes: &[Reading]) -> Vec<(F
             plan.rules[rule]
                 .choice
                 .filter(|_| {
-                    nodes[plan.rules[rule].node].truth == Truth::TRUE && plan.rules[rule].weight_if_true != Weight::ZERO
+                    nodes[plan.rules[rule].node].evidence == Truth::TRUE
+                        && plan.rules[rule].weight_if_true != Weight::ZERO
                 })
                 .map(|choice| (choice, rule))
         })
@@ -208,7 +209,7 @@ fn chosen_options(plan: &Plan, rules: Range<usize>, nodes: &[Reading]) -> Vec<(F
 /// A True option silences the False ones of the same choice.
 fn silenced(plan: &Plan, rule: usize, nodes: &[Reading], chosen: &[(FindingIndex, usize)]) -> Option<usize> {
     let this = &plan.rules[rule];
-    let choice = this.choice.filter(|_| nodes[this.node].truth == Truth::FALSE)?;
+    let choice = this.choice.filter(|_| nodes[this.node].evidence == Truth::FALSE)?;
     chosen.iter().find(|(finding, _)| *finding == choice).map(|(_, by)| *by)
 }
 
