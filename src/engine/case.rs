@@ -5,6 +5,7 @@
 
 use super::answer::{Answer, Counting, Outcome, RedFlagState, UrgencyStatus};
 use super::diagnostic::{Code, Diagnostic};
+pub use super::doc::CaseKind;
 use super::doc::{
     CaseDoc, ExpectDoc, NoneOfTheseDoc, ObservationDoc, OutcomeDoc, ReporterDoc, SexDoc, StatusDoc, TruthUrgencyDoc,
 };
@@ -22,6 +23,9 @@ use super::urgency::Urgency;
 /// The word that stands for "no condition can be named".
 pub const UNDETERMINED: &str = "undetermined";
 
+/// The folder of cases that are kept aside.
+const HELD_OUT: &str = "cases/held_out/";
+
 /// A worked case.
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -29,6 +33,10 @@ pub struct Case {
     pub id: String,
     /// One line for a clinician.
     pub title: String,
+    /// How much it tells.
+    pub kind: CaseKind,
+    /// Kept aside: written before any weight was tuned, never edited afterwards, and reported apart.
+    pub held_out: bool,
     /// Which rows of the source article it shows.
     pub article_rows: Vec<String>,
     /// Where its facts come from.
@@ -119,6 +127,8 @@ fn read_case(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnostic
     (found.len() == before).then(|| Case {
         id: case.id.clone(),
         title: case.title.clone(),
+        kind: case.kind,
+        held_out: at.place().file.contains(HELD_OUT),
         article_rows: case.article_rows.clone(),
         source: case.source.clone(),
         place: at.key("id").place(),

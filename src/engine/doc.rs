@@ -400,6 +400,8 @@ pub struct CaseDoc {
     pub id: String,
     pub title: String,
     #[serde(default)]
+    pub kind: CaseKind,
+    #[serde(default)]
     pub patient: PatientDoc,
     #[serde(default)]
     pub present: Vec<String>,
@@ -421,6 +423,21 @@ pub struct CaseDoc {
     pub truth: Option<TruthDoc>,
     #[serde(default)]
     pub complete: bool,
+}
+
+/// How much a case tells, which the figures keep apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseKind {
+    /// Shows one thing and claims to be typical of nothing.
+    #[default]
+    Other,
+    /// A full history of the usual picture.
+    Typical,
+    /// What a patient volunteers in one sentence: two to four findings.
+    Sparse,
+    /// Looks like one condition and is another.
+    NearMiss,
 }
 
 /// Age and sex in a case.
