@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 
 use crate::engine;
 use crate::engine::AnswerOptions;
-use crate::engine::answer::{Answer, NoticeKind, Question, QuestionKind};
-use crate::engine::case::Case;
+use crate::engine::answer::{Answer, NoticeKind, Question, QuestionKind, UrgencyStatus};
+use crate::engine::case::{self, Case};
 use crate::engine::plan::Plan;
 use crate::engine::submission::{NoneOfThese, Observation, Submission, Value, Violation};
+use crate::engine::urgency::Urgency;
 
 /// How many of a case's observations the patient begins with.
 const TOLD_FIRST: usize = 2;
@@ -60,10 +61,10 @@ pub fn play(plan: &Plan, case: &Case) -> Result<Interview, Vec<Violation>> {
         reporter: told.reporter,
         pinned: true,
     };
-    let options = AnswerOptions::default();
+    let options = AnswerOptions { omit_rationale: true, ..AnswerOptions::default() };
     let opening = submission.observations.iter().map(words).collect();
     let first = engine::answer(plan, &submission, &options)?;
-    let patient = Patient { plan, case, contradictions: contradictions(&engine::answer(plan, told, &options)?) };
+    let patient = Patient { plan, case, contradictions: contradictions(&engine::answer(plan, told, &quick())?) };
     let mut interview = Interview { opening, first, steps: Vec::new() };
     let mut asked = BTreeSet::new();
     while interview.steps.len() < LONGEST && !interview.last().should_stop {
@@ -77,6 +78,74 @@ pub fn play(plan: &Plan, case: &Case) -> Result<Interview, Vec<Violation>> {
         interview.steps.push(Step { question, reply: reply.words, answer });
     }
     Ok(interview)
+}
+
+/// Interviews of many cases, held against what everything told at once leads to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table {
+    /// How many were played.
+    pub interviews: usize,
+    /// Questions asked in each, ascending; a box counts once.
+    pub questions: Vec<usize>,
+    /// Ended with the urgency that everything told at once leads to.
+    pub same_urgency: usize,
+    /// Ended with the same condition in first place.
+    pub same_first: usize,
+    /// Ended with no red flag open.
+    pub ended_final: usize,
+    /// Cases whose interview ended less urgent than everything told at once.
+    pub lower: Vec<String>,
+    /// Of those, the ones that are urgent or an emergency when everything is told.
+    pub lower_though_dangerous: Vec<String>,
+    /// The longest interviews, with their number of questions.
+    pub longest: Vec<(usize, String)>,
+}
+
+impl Table {
+    /// The median number of questions; 0 without interviews.
+    #[must_use]
+    pub fn median(&self) -> usize {
+        self.questions.get(self.questions.len() / 2).copied().unwrap_or(0)
+    }
+
+    /// The number of questions that nine of ten interviews do not pass.
+    #[must_use]
+    pub fn ninetieth(&self) -> usize {
+        self.questions.get((self.questions.len() * 9).div_ceil(10).saturating_sub(1)).copied().unwrap_or(0)
+    }
+}
+
+/// Plays the interviews of all `cases`.
+///
+/// # Errors
+/// Violations, when a case does not fit the plan.
+pub fn play_all<'a>(plan: &Plan, cases: impl IntoIterator<Item = &'a Case>) -> Result<Table, Vec<Violation>> {
+    let mut table = Table::default();
+    for case in cases {
+        let interview = play(plan, case)?;
+        let whole = engine::answer(plan, &case::completed(plan, case), &quick())?;
+        let (asked, last) = (interview.steps.len(), interview.last());
+        table.interviews += 1;
+        table.questions.push(asked);
+        table.longest.push((asked, case.id.clone()));
+        table.same_urgency += usize::from(last.urgency == whole.urgency);
+        table.same_first += usize::from(first_places(last) == first_places(&whole));
+        table.ended_final += usize::from(last.urgency_status == UrgencyStatus::Final);
+        if last.urgency < whole.urgency {
+            table.lower.push(case.id.clone());
+            if whole.urgency >= Urgency::Urgent {
+                table.lower_though_dangerous.push(case.id.clone());
+            }
+        }
+    }
+    table.questions.sort_unstable();
+    table.longest.sort_by(|a, b| b.cmp(a));
+    table.longest.truncate(10);
+    Ok(table)
+}
+
+fn first_places(answer: &Answer) -> Vec<(&str, &str)> {
+    answer.groups.iter().map(|group| (group.group.as_str(), group.first_place.as_str())).collect()
 }
 
 #[derive(Default)]
@@ -163,10 +232,14 @@ impl Patient<'_> {
     fn contradicts(&self, finding: &str, present: bool, group: &str) -> bool {
         let mut submission = self.case.submission.clone();
         submission.observations.push(observation(finding, Value::Present(present), group));
-        let options = AnswerOptions { omit_rationale: true, omit_questions: true, ..AnswerOptions::default() };
-        engine::answer(self.plan, &submission, &options)
+        engine::answer(self.plan, &submission, &quick())
             .is_ok_and(|answer| contradictions(&answer) > self.contradictions)
     }
+}
+
+/// An answer without reasons and questions.
+fn quick() -> AnswerOptions {
+    AnswerOptions { omit_rationale: true, omit_questions: true, ..AnswerOptions::default() }
 }
 
 fn contradictions(answer: &Answer) -> usize {

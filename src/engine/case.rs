@@ -9,16 +9,17 @@ pub use super::doc::CaseKind;
 use super::doc::{
     CaseDoc, ExpectDoc, NoneOfTheseDoc, ObservationDoc, OutcomeDoc, ReporterDoc, SexDoc, StatusDoc, TruthUrgencyDoc,
 };
-use super::evaluate::evaluate;
+use super::evaluate::{evaluate, is_askable};
 use super::explain::{AnswerOptions, explain};
 use super::finding::Findings;
 use super::parse::Doc;
 use super::parse::tree::At;
-use super::plan::Plan;
+use super::plan::{Kind, Plan};
 use super::source::Place;
 use super::submission::{Age, NoneOfThese, Observation, Patient, Reporter, Sex, Submission, Value};
 use super::suggest;
 use super::urgency::Urgency;
+use super::vocabulary::FindingIndex;
 
 /// The word that stands for "no condition can be named".
 pub const UNDETERMINED: &str = "undetermined";
@@ -278,6 +279,28 @@ pub fn run(plan: &Plan, case: &Case) -> CaseResult {
     let answer = explain(plan, &case.findings, &evaluate(plan, &case.findings), &options);
     let failures = compare(plan, &case.expect, &answer);
     CaseResult { id: case.id.clone(), failures, answer }
+}
+
+/// What a case tells once everything that it leaves out, and that its reporter could be asked, was asked and is absent.
+/// The same as told for cases that are not complete.
+#[must_use]
+pub fn completed(plan: &Plan, case: &Case) -> Submission {
+    let mut submission = case.submission.clone();
+    if !case.complete {
+        return submission;
+    }
+    let evaluation = evaluate(plan, &case.findings);
+    for (told, group) in case.findings.groups.iter().zip(&evaluation.groups) {
+        for (i, finding) in plan.findings().iter().enumerate() {
+            let index = FindingIndex(i);
+            if finding.kind == Kind::YesNo && is_askable(plan, told, group, index, case.findings.reporter) {
+                let group = if finding.about_person { String::new() } else { told.name.clone() };
+                let value = Some(Value::Present(false));
+                submission.observations.push(Observation { finding: finding.id.clone(), value, group });
+            }
+        }
+    }
+    submission
 }
 
 /// Runs all cases; every broken expectation is an error at the case's place.
