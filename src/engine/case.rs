@@ -270,11 +270,22 @@ fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnost
 /// Runs one case against the plan that it was read for.
 #[must_use]
 pub fn run(plan: &Plan, case: &Case) -> CaseResult {
+    run_listing(plan, case, plan.conditions.len().max(1), false)
+}
+
+/// Runs a case for its failures alone, with no more of an answer than its expectations look at.
+fn failures(plan: &Plan, case: &Case) -> Vec<Failure> {
+    let quiet = case.expect.because.is_empty();
+    let listed = if quiet { 3 } else { plan.conditions.len().max(1) };
+    run_listing(plan, case, listed, quiet).failures
+}
+
+fn run_listing(plan: &Plan, case: &Case, max_differentials: usize, omit_rationale: bool) -> CaseResult {
     let options = AnswerOptions {
-        max_differentials: plan.conditions.len().max(1),
+        max_differentials,
         max_questions: 3,
+        omit_rationale,
         omit_questions: case.expect.asks_first.is_empty(),
-        ..AnswerOptions::default()
     };
     let answer = explain(plan, &case.findings, &evaluate(plan, &case.findings), &options);
     let failures = compare(plan, &case.expect, &answer);
@@ -309,7 +320,7 @@ pub fn check_all(plan: &Plan, cases: &[Case]) -> Vec<Diagnostic> {
     cases
         .iter()
         .flat_map(|case| {
-            run(plan, case).failures.into_iter().map(move |failure| {
+            failures(plan, case).into_iter().map(move |failure| {
                 Diagnostic::error(
                     Code::CaseBroken,
                     Some(case.place.clone()),

@@ -146,13 +146,26 @@ fn admit(content: Content) -> Result<Snapshot, Refusal> {
     Err(Refusal { digest: content.digest, diagnostics })
 }
 
+/// Runs the cases on all cores; the result is the same whatever their number.
+fn run_cases(plan: &Plan, cases: &[Case]) -> Vec<Diagnostic> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let chunk = cases.len().div_ceil(cores).max(1);
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = cases.chunks(chunk).map(|part| scope.spawn(move || case::check_all(plan, part))).collect();
+        // A panic in a case is passed on, and is handled where a panic of the loader is.
+        let finished =
+            parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        finished.flatten().collect()
+    })
+}
+
 fn admit_pack(files: &PackFiles) -> Result<LoadedPack, Vec<Diagnostic>> {
     let placed = |found: Vec<Diagnostic>| -> Vec<Diagnostic> {
         found.into_iter().map(|diagnostic| in_folder(diagnostic, &files.folder)).collect()
     };
     let compiled = engine::compile_pack(&files.files).map_err(placed)?;
     let warnings = placed(compiled.warnings);
-    let mut broken = placed(case::check_all(&compiled.plan, &compiled.cases));
+    let mut broken = placed(run_cases(&compiled.plan, &compiled.cases));
     if !broken.is_empty() {
         broken.extend(warnings);
         return Err(broken);
