@@ -71,8 +71,11 @@ pub struct Wrong {
     pub hazardous: Vec<String>,
 }
 
-/// The sets of cases that are reported apart, by name, each with the cases that belong to it.
-pub const SETS: [(&str, fn(&Case) -> bool); 6] = [
+/// A set of cases: its name, and which cases belong to it.
+pub type Set = (&'static str, fn(&Case) -> bool);
+
+/// The sets of cases that are reported apart.
+pub const SETS: [Set; 6] = [
     ("all", |_| true),
     ("worked on", |case| !case.held_out),
     ("held out", |case| case.held_out),
@@ -160,6 +163,12 @@ impl Accuracy {
     pub fn over_below_emergency(&self) -> (usize, usize) {
         let cases = self.confusion[..4].iter().flatten().sum();
         (self.over[..4].iter().sum(), cases)
+    }
+
+    /// For each expected level: how many are advised each level, how many above the right ones, how many below.
+    pub fn levels(&self) -> impl Iterator<Item = (Urgency, [usize; 5], usize, usize)> {
+        let levels = Urgency::ALL.into_iter().zip(self.confusion).zip(self.over).zip(self.under);
+        levels.map(|(((expected, advised), over), under)| (expected, advised, over, under))
     }
 
     /// Cases expected at self-care or routine.

@@ -28,6 +28,8 @@ pub mod figures;
 #[cfg(feature = "server")]
 pub mod grpc;
 #[cfg(feature = "server")]
+pub mod impact;
+#[cfg(feature = "server")]
 pub mod interview;
 #[cfg(feature = "server")]
 pub mod observe;

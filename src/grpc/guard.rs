@@ -17,17 +17,21 @@ use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError, http};
 use tonic::{Code, Status};
 use tower::Layer;
 
+use super::limits;
 use super::status::Problem;
 use crate::observe::metrics::Metrics;
 
 /// The methods that are measured by name; whatever else is asked for is measured as `other`.
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 13] = [
     "rubor.v1.TriageService/Evaluate",
     "rubor.v1.TriageService/EvaluateStream",
     "rubor.v1.KnowledgeService/ListPacks",
     "rubor.v1.KnowledgeService/GetPack",
     "rubor.v1.KnowledgeService/GetStatus",
+    "rubor.v1.KnowledgeService/WatchStatus",
     "rubor.v1.KnowledgeService/ReloadRules",
+    "rubor.v1.KnowledgeService/ValidateRules",
+    "rubor.v1.KnowledgeService/RunCases",
     "grpc.health.v1.Health/Check",
     "grpc.health.v1.Health/Watch",
     "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -221,6 +225,7 @@ where
     B::Error: Into<StdError>,
 {
     let method = method(request.uri().path());
+    let largest = limits::message_bytes(request.uri().path());
     // Health and reflection answer when the server is full or draining: that is when they are asked.
     let admitted = if request.uri().path().starts_with("/rubor.") { around.gate.enter().map(Some) } else { Ok(None) };
     let (permit, refused) = match admitted {
@@ -237,7 +242,7 @@ where
     request.extensions_mut().insert(Arc::clone(&call));
     let response = tokio::select! {
         biased;
-        response = inner.call(request) => mend(response?.map(Body::new)),
+        response = inner.call(request) => mend(response?.map(Body::new), largest),
         () = deadline.passed() => return Ok(refuse(&call, Problem::TooLate)),
     };
     match Status::from_header_map(response.headers()) {
@@ -268,16 +273,16 @@ pub fn answer_panic(_payload: Box<dyn Any + Send>) -> http::Response<Body> {
 /// The problem that a failed read of a message stands for: the transport calls what the caller did wrong `OUT_OF_RANGE`
 /// or `INTERNAL`, and may quote it.
 #[must_use]
-pub fn read_problem(status: &Status) -> Option<Problem> {
+pub fn read_problem(status: &Status, largest: usize) -> Option<Problem> {
     match status.code() {
-        Code::OutOfRange => Some(Problem::TooLarge),
+        Code::OutOfRange => Some(Problem::TooLarge { limit: largest }),
         Code::Internal if status.message() != Problem::Bug.message() => Some(Problem::Unreadable),
         _ => None,
     }
 }
 
-fn mend(response: http::Response<Body>) -> http::Response<Body> {
-    match Status::from_header_map(response.headers()).as_ref().and_then(read_problem) {
+fn mend(response: http::Response<Body>, largest: usize) -> http::Response<Body> {
+    match Status::from_header_map(response.headers()).and_then(|status| read_problem(&status, largest)) {
         Some(problem) => Status::from(problem).into_http(),
         None => response,
     }

@@ -1,7 +1,7 @@
 //! How much one request may hold.
 //!
 //! Owns the limits and the check of them, before anything else looks at a request. What the values mean is not its
-//! business; how many requests run at once is `guard`'s.
+//! business; how many requests run at once is `guard`'s, and `upload`'s for the large ones.
 
 use prost::Message as _;
 use std::collections::BTreeSet;
@@ -10,12 +10,19 @@ use super::proto;
 use super::proto::observation::Value;
 use super::status::Problem;
 use crate::engine::submission::Violation;
+use crate::store::read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES};
 
 /// Largest message that is answered, in bytes.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Largest message that is read at all. It is above [`MESSAGE_BYTES`] so that a large item of a stream can be refused
 /// alone: what the transport itself refuses ends the stream.
 pub const TRANSPORT_BYTES: usize = 4 * 1024 * 1024;
+/// Largest message of [`VALIDATE_RULES`], in bytes.
+pub const RULES_BYTES: usize = 16 * 1024 * 1024;
+/// The method that takes whole packs.
+pub const VALIDATE_RULES: &str = "/rubor.v1.KnowledgeService/ValidateRules";
+/// Longest path of a rule file, in bytes.
+pub const PATH_BYTES: usize = 1024;
 /// Most observations in a request.
 pub const OBSERVATIONS: usize = 512;
 /// Most boxes declared absent in a request.
@@ -33,7 +40,7 @@ pub const STRING_BYTES: usize = 256;
 /// Everything that is over a limit.
 pub fn check(request: &proto::EvaluateRequest) -> Result<(), Problem> {
     if request.encoded_len() > MESSAGE_BYTES {
-        return Err(Problem::TooLarge);
+        return Err(Problem::TooLarge { limit: MESSAGE_BYTES });
     }
     let proto::EvaluateRequest {
         request_id,
@@ -72,7 +79,48 @@ pub fn check(request: &proto::EvaluateRequest) -> Result<(), Problem> {
             reason: format!("{} different groups; at most {GROUPS} are accepted", groups.len()),
         });
     }
-    if over.found.is_empty() { Ok(()) } else { Err(Problem::OverLimit(over.found)) }
+    over.verdict()
+}
+
+/// Holds the files of a pack against the limits of loading, in the words of a request.
+///
+/// # Errors
+/// Everything that is over a limit.
+pub fn check_rules(request: &proto::ValidateRulesRequest) -> Result<(), Problem> {
+    let proto::ValidateRulesRequest { files, pack } = request;
+    let mut over = Over::default();
+    over.string("pack", pack);
+    over.count("files", files.len(), MAX_FILES);
+    for (at, proto::RuleFile { path, content }) in files.iter().enumerate().take(MAX_FILES) {
+        over.bytes(&format!("files[{at}].path"), path.len(), PATH_BYTES);
+        let largest = usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX);
+        over.bytes(&format!("files[{at}].content"), content.len(), largest);
+        let folders = path.matches('/').count();
+        if folders > MAX_DEPTH {
+            let reason = format!("{folders} folders deep; at most {MAX_DEPTH} are accepted");
+            over.found.push(Violation { field: format!("files[{at}].path"), reason });
+        }
+    }
+    over.verdict()
+}
+
+/// Holds a choice of cases against the limits.
+///
+/// # Errors
+/// Everything that is over a limit.
+pub fn check_cases(request: &proto::RunCasesRequest) -> Result<(), Problem> {
+    let proto::RunCasesRequest { pack, expected_digest, filter } = request;
+    let mut over = Over::default();
+    over.string("pack", pack);
+    over.string("expected_digest", expected_digest);
+    over.string("filter", filter);
+    over.verdict()
+}
+
+/// Largest message of a method, in bytes.
+#[must_use]
+pub fn message_bytes(path: &str) -> usize {
+    if path == VALIDATE_RULES { RULES_BYTES } else { MESSAGE_BYTES }
 }
 
 #[derive(Default)]
@@ -100,8 +148,12 @@ impl Over {
     }
 
     fn string(&mut self, field: &str, text: &str) {
-        if text.len() > STRING_BYTES {
-            let reason = format!("{} bytes; at most {STRING_BYTES} are accepted", text.len());
+        self.bytes(field, text.len(), STRING_BYTES);
+    }
+
+    fn bytes(&mut self, field: &str, bytes: usize, limit: usize) {
+        if bytes > limit {
+            let reason = format!("{bytes} bytes; at most {limit} are accepted");
             self.found.push(Violation { field: field.into(), reason });
         }
     }
@@ -111,6 +163,10 @@ impl Over {
             let reason = format!("{count} entries; at most {limit} are accepted");
             self.found.push(Violation { field: field.into(), reason });
         }
+    }
+
+    fn verdict(self) -> Result<(), Problem> {
+        if self.found.is_empty() { Ok(()) } else { Err(Problem::OverLimit(self.found)) }
     }
 }
 
@@ -138,7 +194,7 @@ mod tests {
         let Err(problem) = check(&request) else { panic!("accepted") };
         assert_eq!(problem.message(), "observations[0].finding: 300 bytes; at most 256 are accepted");
         let request = proto::EvaluateRequest { request_id: "x".repeat(MESSAGE_BYTES), ..Default::default() };
-        assert_eq!(check(&request), Err(Problem::TooLarge));
+        assert_eq!(check(&request), Err(Problem::TooLarge { limit: MESSAGE_BYTES }));
     }
 
     #[test]

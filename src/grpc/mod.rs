@@ -3,6 +3,7 @@
 //! Owns the generated code, conversion, status codes, limits and the two services. It holds no clinical logic, reads no
 //! file and opens no socket: `engine` decides, `store` holds the rules, `server` listens.
 
+mod cases;
 pub mod convert;
 pub mod guard;
 pub mod json;
@@ -13,6 +14,9 @@ pub mod resolve;
 pub mod service;
 pub mod status;
 mod stream;
+pub mod upload;
+mod validate;
+mod watch;
 
 /// The code generated from `proto/rubor/v1/`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]

@@ -65,7 +65,7 @@ pub fn reload(keeper: &Keeper, outcome: ReloadOutcome) -> proto::ReloadRulesResp
             let book = keeper.status().refused.filter(|refused| refused.digest == digest);
             let since = book.map(|refused| timestamp(refused.at));
             let diagnostics = diagnostics.iter().map(diagnostic).collect();
-            let refused = proto::RefusedRules { digest, diagnostics, since };
+            let refused = proto::RefusedRules { digest, diagnostics, since, more_diagnostics: 0 };
             (proto::ReloadResult::Refused, keeper.current().digest.clone(), Some(refused))
         }
     };
@@ -89,10 +89,11 @@ fn refused(refused: &Refused) -> proto::RefusedRules {
         digest: digest.clone(),
         diagnostics: diagnostics.iter().map(diagnostic).collect(),
         since: Some(timestamp(*at)),
+        more_diagnostics: 0,
     }
 }
 
-fn diagnostic(diagnostic: &Diagnostic) -> proto::Diagnostic {
+pub(super) fn diagnostic(diagnostic: &Diagnostic) -> proto::Diagnostic {
     let Diagnostic { code, severity, message, place, help, related } = diagnostic;
     let severity = match severity {
         Severity::Error => proto::Severity::Error,
@@ -111,7 +112,7 @@ fn diagnostic(diagnostic: &Diagnostic) -> proto::Diagnostic {
     }
 }
 
-fn place(place: &Place) -> proto::Place {
+pub(super) fn place(place: &Place) -> proto::Place {
     let Place { file, line, column, length } = place;
     proto::Place { file: file.clone(), line: *line, column: *column, length: *length }
 }

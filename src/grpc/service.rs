@@ -4,16 +4,18 @@
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::guard::{Call, Deadline, Gate};
-use super::proto::knowledge_service_server::{KnowledgeService, KnowledgeServiceServer};
+use super::proto::knowledge_service_server::KnowledgeService;
 use super::proto::triage_service_server::{TriageService, TriageServiceServer};
 use super::status::Problem;
-use super::{convert, limits, pack, proto, report, resolve, stream};
+use super::upload::{Knowledge, Seat};
+use super::{cases, convert, limits, pack, proto, report, resolve, stream, validate, watch};
 use crate::engine;
 use crate::observe::metrics::Metrics;
 use crate::store::LoadedPack;
@@ -29,6 +31,16 @@ pub struct Services {
     /// An evaluation is milliseconds of pure computing: no more of them at once than there are cores, and none on the
     /// threads that must see to sockets, health and deadlines.
     cores: Arc<Semaphore>,
+    /// One caller at a time has all the cases of a pack run.
+    case_runs: Arc<Semaphore>,
+    /// Those who watch the status.
+    watchers: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Services")
+    }
 }
 
 impl Services {
@@ -36,7 +48,15 @@ impl Services {
     #[must_use]
     pub fn new(keeper: Arc<Keeper>, default_pack: Option<String>, metrics: Arc<Metrics>, gate: Arc<Gate>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self { keeper, default_pack, metrics, gate, cores: Arc::new(Semaphore::new(cores)) }
+        Self {
+            keeper,
+            default_pack,
+            metrics,
+            gate,
+            cores: Arc::new(Semaphore::new(cores)),
+            case_runs: Arc::new(Semaphore::new(1)),
+            watchers: Arc::new(Semaphore::new(watch::WATCHERS)),
+        }
     }
 
     /// What tells streams that the server is draining.
@@ -52,8 +72,8 @@ impl Services {
 
     /// The knowledge service, for a server.
     #[must_use]
-    pub fn knowledge(&self) -> KnowledgeServiceServer<Self> {
-        KnowledgeServiceServer::new(self.clone()).max_decoding_message_size(limits::TRANSPORT_BYTES)
+    pub fn knowledge(&self) -> Knowledge {
+        Knowledge::new(self)
     }
 
     /// Answers one request, on the rules that are current now or that it pins.
@@ -99,6 +119,23 @@ pub fn evaluate(pack: &LoadedPack, request: proto::EvaluateRequest) -> Result<pr
             violations.extend(found);
             Err(Problem::Invalid(violations))
         }
+    }
+}
+
+/// Tells work on another thread whether somebody still waits for it.
+#[derive(Default)]
+struct Waiting(Arc<AtomicBool>);
+
+impl Waiting {
+    fn asked(&self) -> impl Fn() -> bool + Send + use<> {
+        let gone = Arc::clone(&self.0);
+        move || !gone.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -179,5 +216,55 @@ impl KnowledgeService for Services {
             report::reload(&keeper, outcome)
         });
         Ok(Response::new(response.await?))
+    }
+
+    type WatchStatusStream = ReceiverStream<watch::Answer>;
+
+    async fn watch_status(
+        &self,
+        request: Request<proto::WatchStatusRequest>,
+    ) -> Result<Response<Self::WatchStatusStream>, Status> {
+        let deadline = Deadline::of(&request);
+        let call = Call::of(&request);
+        let proto::WatchStatusRequest {} = request.into_inner();
+        let place = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| Problem::Taken)?;
+        Ok(Response::new(watch::tell(Arc::clone(&self.keeper), &self.gate, place, deadline, call)))
+    }
+
+    async fn validate_rules(
+        &self,
+        request: Request<proto::ValidateRulesRequest>,
+    ) -> Result<Response<proto::ValidateRulesResponse>, Status> {
+        Deadline::of(&request).check()?;
+        let place = Seat::take(&request).ok_or(Problem::Taken)?;
+        let request = request.into_inner();
+        let served = self.keeper.current();
+        let waiting = Waiting::default();
+        let is_wanted = waiting.asked();
+        let response = blocking(move || {
+            // The place is taken until the work is done, even when nobody waits for the answer any more.
+            let _place = place;
+            validate::verdict(validate::read(request, served)?, is_wanted)
+        });
+        Ok(Response::new(response.await??))
+    }
+
+    async fn run_cases(
+        &self,
+        request: Request<proto::RunCasesRequest>,
+    ) -> Result<Response<proto::RunCasesResponse>, Status> {
+        Deadline::of(&request).check()?;
+        let request = request.into_inner();
+        limits::check_cases(&request)?;
+        let proto::RunCasesRequest { pack, expected_digest, filter } = request;
+        let pack = self.rules(&pack, &expected_digest)?;
+        let place = Arc::clone(&self.case_runs).try_acquire_owned().map_err(|_| Problem::Taken)?;
+        let waiting = Waiting::default();
+        let is_wanted = waiting.asked();
+        let response = blocking(move || {
+            let _place = place;
+            cases::run(&pack, &filter, is_wanted)
+        });
+        Ok(Response::new(response.await??))
     }
 }

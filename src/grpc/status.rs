@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
-use super::{limits, proto};
+use super::proto;
 use crate::engine::submission::Violation;
 
 /// Room for the readable summary, in bytes. With [`DETAIL_BYTES`] it keeps a whole status below the 8 KiB of headers
@@ -37,17 +37,24 @@ pub enum Problem {
         held: Vec<String>,
     },
     /// The message is larger than the server reads.
-    TooLarge,
+    TooLarge {
+        /// The most it reads, in bytes.
+        limit: usize,
+    },
     /// The message is not readable protobuf.
     Unreadable,
     /// Too many requests are being answered.
     Busy,
+    /// Every place for work of this kind is taken.
+    Taken,
     /// The server is shutting down.
     Draining,
     /// There are no rules to evaluate on.
     NoRules,
     /// The caller's deadline has passed.
     TooLate,
+    /// The message took too long to arrive.
+    TooSlow,
     /// A bug of ours.
     Bug,
 }
@@ -58,11 +65,13 @@ impl Problem {
     pub fn code(&self) -> Code {
         match self {
             Problem::Invalid(_) | Problem::Unreadable => Code::InvalidArgument,
-            Problem::OverLimit(_) | Problem::TooLarge | Problem::Busy => Code::ResourceExhausted,
+            Problem::OverLimit(_) | Problem::TooLarge { .. } | Problem::Busy | Problem::Taken => {
+                Code::ResourceExhausted
+            }
             Problem::UnknownPack { .. } => Code::NotFound,
             Problem::NotHeld { .. } => Code::FailedPrecondition,
             Problem::Draining | Problem::NoRules => Code::Unavailable,
-            Problem::TooLate => Code::DeadlineExceeded,
+            Problem::TooLate | Problem::TooSlow => Code::DeadlineExceeded,
             Problem::Bug => Code::Internal,
         }
     }
@@ -79,12 +88,14 @@ impl Problem {
             Problem::NotHeld { held } => {
                 format!("the rules pinned by expected_digest are not held; held, newest first: {}", listed(held))
             }
-            Problem::TooLarge => format!("the message is over the limit of {} bytes", limits::MESSAGE_BYTES),
+            Problem::TooLarge { limit } => format!("the message is over the limit of {limit} bytes"),
             Problem::Unreadable => "the request is not a readable protobuf message of this method".into(),
             Problem::Busy => "too many requests are in flight; retry after a short pause, or elsewhere".into(),
+            Problem::Taken => "every place for this method is taken, which has few; retry after a pause".into(),
             Problem::Draining => "the server is shutting down; retry elsewhere".into(),
             Problem::NoRules => "the server has no rules".into(),
             Problem::TooLate => "the deadline of the request has passed".into(),
+            Problem::TooSlow => "the message took too long to arrive".into(),
             Problem::Bug => "a bug in the server; the request was not evaluated".into(),
         }
     }

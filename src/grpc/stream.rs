@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::guard::{Call, Deadline, read_problem};
+use super::limits::MESSAGE_BYTES;
 use super::proto;
 use super::proto::evaluate_stream_response::Result as ItemResult;
 use super::service::Services;
@@ -32,25 +33,36 @@ pub(super) fn answer_all(
 ) -> ReceiverStream<Answer> {
     let (answers, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let ended = tokio::select! {
-            biased;
-            ended = pump(&services, requests, &answers) => ended,
-            () = deadline.passed() => Err(Problem::TooLate.into()),
-        };
-        let code = match ended {
-            Ok(()) => Code::Ok,
-            Err(status) => {
-                let code = status.code();
-                // Nobody may be left to hear it, or be in no hurry to.
-                let _ = tokio::time::timeout(IDLE_WHILE_DRAINING, answers.send(Err(status))).await;
-                code
-            }
-        };
-        if let Some(call) = call {
-            call.ended(code);
-        }
+        let pump = pump(&services, requests, &answers);
+        conduct(pump, &answers, deadline, call).await;
     });
     ReceiverStream::new(receiver)
+}
+
+/// Lets `work` answer a stream until it ends or the caller's patience does; tells the caller, and notes how it ended.
+pub(super) async fn conduct<T>(
+    work: impl Future<Output = Result<(), Status>>,
+    answers: &mpsc::Sender<Result<T, Status>>,
+    deadline: Deadline,
+    call: Option<Arc<Call>>,
+) {
+    let ended = tokio::select! {
+        biased;
+        ended = work => ended,
+        () = deadline.passed() => Err(Problem::TooLate.into()),
+    };
+    let code = match ended {
+        Ok(()) => Code::Ok,
+        Err(status) => {
+            let code = status.code();
+            // Nobody may be left to hear it, or be in no hurry to.
+            let _ = tokio::time::timeout(IDLE_WHILE_DRAINING, answers.send(Err(status))).await;
+            code
+        }
+    };
+    if let Some(call) = call {
+        call.ended(code);
+    }
 }
 
 async fn pump(
@@ -69,7 +81,7 @@ async fn pump(
         let item = match message {
             Ok(Some(item)) => item,
             Ok(None) => return Ok(()),
-            Err(status) => return Err(read_problem(&status).map_or(status, Status::from)),
+            Err(status) => return Err(read_problem(&status, MESSAGE_BYTES).map_or(status, Status::from)),
         };
         let response = answer_one(services, index, item).await;
         if answers.send(Ok(response)).await.is_err() {

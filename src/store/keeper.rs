@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::read::Content;
 use super::{LoadedPack, Refusal, RuleSource, Snapshot, admit, read};
@@ -27,6 +28,8 @@ pub struct Keeper {
     book: Mutex<Book>,
     /// Held during a reload, so that two never overlap. Requests never wait for it.
     reloading: Mutex<()>,
+    /// Rung after every change of the book.
+    changed: watch::Sender<()>,
 }
 
 /// What requests read, published together.
@@ -155,6 +158,7 @@ impl Keeper {
             shelf: ArcSwap::from_pointee(Shelf { snapshot, held }),
             book: Mutex::new(book),
             reloading: Mutex::new(()),
+            changed: watch::Sender::new(()),
         })
     }
 
@@ -200,6 +204,12 @@ impl Keeper {
             reloads_refused: book.refusals,
             reloads_unchanged: book.unchanged,
         }
+    }
+
+    /// Changes whenever [`Keeper::status`] does. Whoever is slow sees several changes as one.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Looks at the content and, if it is new, publishes it or refuses it. Blocks; one at a time.
@@ -259,6 +269,7 @@ impl Keeper {
             book.refused = None;
             book.published += 1;
         }
+        self.changed.send_replace(());
         tracing::info!(digest = %digest, before = %old.snapshot.digest, packs = %names(&snapshot), "rules reloaded");
         ReloadOutcome::Published { digest }
     }
@@ -275,6 +286,7 @@ impl Keeper {
             book.refused = Some(Arc::new(Refused { at, digest: digest.clone(), diagnostics: diagnostics.clone() }));
             known.is_some()
         };
+        self.changed.send_replace(());
         if !known {
             let serving = self.shelf.load().snapshot.digest.clone();
             tracing::error!(
@@ -287,11 +299,15 @@ impl Keeper {
 
     fn record_unchanged(&self) {
         let now = SystemTime::now();
-        let mut book = self.book();
-        book.last_attempt = Attempt { at: now, result: AttemptResult::Unchanged };
-        book.last_success = now;
-        book.unchanged += 1;
-        if book.refused.take().is_some() {
+        let mended = {
+            let mut book = self.book();
+            book.last_attempt = Attempt { at: now, result: AttemptResult::Unchanged };
+            book.last_success = now;
+            book.unchanged += 1;
+            book.refused.take().is_some()
+        };
+        self.changed.send_replace(());
+        if mended {
             tracing::info!(digest = %self.shelf.load().snapshot.digest, "the rules folder holds the served rules again");
         }
     }

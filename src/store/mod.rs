@@ -22,6 +22,7 @@ use crate::engine;
 use crate::engine::case::{self, Case};
 use crate::engine::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::engine::plan::Plan;
+use crate::engine::source::SourceFile;
 use read::{Content, PackFiles};
 
 /// Where rules come from.
@@ -81,6 +82,19 @@ pub struct Refusal {
 /// Every diagnostic of every pack, when anything is wrong with any of them.
 pub fn load(source: &RuleSource) -> Result<Snapshot, Refusal> {
     admit(read(source))
+}
+
+/// Tries the files of one pack out, through the same functions as [`load`]. What comes back is no snapshot, and so
+/// cannot be served.
+///
+/// # Errors
+/// Every diagnostic, when anything is wrong.
+pub fn try_out(files: Vec<SourceFile>) -> Result<Arc<LoadedPack>, Refusal> {
+    let mut snapshot = admit(read::inline(files))?;
+    match snapshot.packs.pop_first() {
+        Some((_, pack)) => Ok(pack),
+        None => Err(Refusal { digest: snapshot.digest, diagnostics: Vec::new() }),
+    }
 }
 
 /// The digest of the content as it is now, without compiling it.

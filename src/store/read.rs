@@ -111,6 +111,40 @@ pub fn table(files: &[(&str, &str)]) -> Content {
     finish(packs, problems, Vec::new())
 }
 
+/// The content of one pack that was handed over and not read from a folder. Names and sizes are the caller's to check:
+/// see [`path_fault`].
+#[must_use]
+pub fn inline(files: Vec<SourceFile>) -> Content {
+    let mut reader = Reader::default();
+    let pack = reader.pack("", |_, raws| {
+        raws.extend(files.into_iter().map(|file| Raw { path: file.path, bytes: file.text.into_bytes() }));
+    });
+    finish(pack.into_iter().collect(), reader.problems, Vec::new())
+}
+
+/// Why no rule file of a pack's folder can have this path, relative to the folder; `None` when one can.
+#[must_use]
+pub fn path_fault(path: &str) -> Option<&'static str> {
+    let parts = || path.split('/');
+    Some(if path.is_empty() {
+        "required; the path of the file within the pack's folder, such as `pack.yaml`"
+    } else if path.starts_with('/') || path.contains([':', '\\']) {
+        "not a relative path with `/` between its parts; write it relative to the pack's folder"
+    } else if path.chars().any(char::is_control) {
+        "a control character; no file of a pack has one in its name"
+    } else if parts().any(str::is_empty) {
+        "an empty part; write one `/` between parts, and none at the end"
+    } else if parts().any(|part| part == ".." || part == ".") {
+        "`.` or `..` as a part; write the path within the pack's folder"
+    } else if parts().any(is_skipped) {
+        "a part that the loader skips, such as one that begins with a dot; rename it, or leave the file out"
+    } else if !parts().next_back().is_some_and(is_rule_file) {
+        "not a rule file; its name must end in `.yaml` or `.yml`"
+    } else {
+        return None;
+    })
+}
+
 fn read_once(root: &Path) -> (Content, bool) {
     let mut reader = Reader::default();
     let packs = reader.root(root);
@@ -284,8 +318,7 @@ impl Reader {
     fn entry(&mut self, entry: &fs::DirEntry, label: &str) -> Option<Entry> {
         let os_name = entry.file_name();
         let lossy = os_name.to_string_lossy();
-        // `lost+found` is put at the top of a volume by the file system and can be read by nobody.
-        if lossy.starts_with('.') || lossy == "lost+found" {
+        if is_skipped(&lossy) {
             return None;
         }
         self.entries += 1;
@@ -415,6 +448,11 @@ fn start_of(file: &str) -> Place {
 #[must_use]
 pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// `lost+found` is put at the top of a volume by the file system and can be read by nobody.
+fn is_skipped(name: &str) -> bool {
+    name.starts_with('.') || name == "lost+found"
 }
 
 fn is_rule_file(name: &str) -> bool {

@@ -116,3 +116,49 @@ fn links_are_followed_and_loops_found() {
     assert!(words.contains("broken.yaml:1:1: error[R001]: this name cannot be read"), "{words}");
     assert!(words.contains("sub/up:1:1: error[R001]: this link leads back to a folder that it lies in"), "{words}");
 }
+
+#[test]
+fn files_handed_over_have_the_digest_of_the_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "pack.yaml", "a");
+    write(dir.path(), "deep/rules.yml", "b");
+    let file = |path: &str, text: &str| SourceFile { path: path.to_owned(), text: text.to_owned() };
+    let handed = inline(vec![file("pack.yaml", "a"), file("deep/rules.yml", "b")]);
+    let read = folder(dir.path());
+    assert_eq!((handed.digest, handed.packs), (read.digest, read.packs));
+    let marked = inline(vec![file("pack.yaml", "\u{feff}a")]);
+    assert_eq!(messages(&marked), ["pack.yaml:1:1: error[R001]: this file begins with a byte order mark"]);
+}
+
+#[test]
+fn a_path_stays_within_its_pack() {
+    for good in ["pack.yaml", "cases/a b.yml", "a/b/c.d/e.YAML", "caf\u{e9}.yaml", "a..b.yaml"] {
+        assert_eq!(path_fault(good), None, "{good}");
+    }
+    let wrong = [
+        "",
+        "/pack.yaml",
+        "//x.yaml",
+        "../pack.yaml",
+        "a/../pack.yaml",
+        "..",
+        "./pack.yaml",
+        "a//b.yaml",
+        "a.yaml/",
+        ".git/a.yaml",
+        ".hidden.yaml",
+        "a\\b.yaml",
+        "C:/a.yaml",
+        "C:a.yaml",
+        "file:///etc/a.yaml",
+        "a\0.yaml",
+        "a\n.yaml",
+        "notes.md",
+        "yaml",
+        "lost+found/a.yaml",
+        "%2e%2e\\a.yaml",
+    ];
+    for wrong in wrong {
+        assert!(path_fault(wrong).is_some(), "{wrong:?}");
+    }
+}

@@ -73,6 +73,7 @@ class Server:
     """`rubor serve` as a child process. It says in its log which port it was given."""
 
     def __init__(self, binary, rules, folder):
+        self.rules = rules
         self.log_path = pathlib.Path(folder) / "server.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RUBOR_")}
         command = [str(binary), "serve", "--rules", str(rules), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
@@ -607,6 +608,89 @@ def deadline(world):
     finally:
         let_go.set()
     equal(urgency_name(world.evaluate(emergency_request())), "URGENCY_EMERGENCY", "urgency afterwards")
+
+
+def pack_files(rules):
+    """The files of the shipped pack, as ValidateRules takes them."""
+    folder = rules / "red-spots"
+    found = sorted(path for path in folder.rglob("*.y*ml") if path.suffix in (".yaml", ".yml"))
+    return [
+        knowledge.RuleFile(path=path.relative_to(folder).as_posix(), content=path.read_text(encoding="utf-8"))
+        for path in found
+    ]
+
+
+@check("ValidateRules: the served files are accepted, under the served digest, and move no case")
+def validate_served(world):
+    asked = knowledge.ValidateRulesRequest(files=pack_files(world.server.rules))
+    answer = world.knowledge.ValidateRules(asked, timeout=6 * CALL_SECONDS)
+    equal(answer.WhichOneof("result"), "accepted", "result")
+    tried = answer.accepted
+    equal(tried.digest, world.pack.rule_set.digest, "digest")
+    assert tried.cases and all(case.holds for case in tried.cases), "a case does not hold"
+    equal(tried.impact.compared_with.digest, tried.digest, "digest of the compared pack")
+    equal((len(tried.impact.changes), tried.impact.case_count), (0, len(tried.cases)), "changes and cases")
+    return f"{len(tried.cases)} cases, {len(tried.warnings)} warnings"
+
+
+@check("ValidateRules: a mistake is refused at its place, a path trick is INVALID_ARGUMENT, and nothing is published")
+def validate_refused(world):
+    before = world.knowledge.GetStatus(knowledge.GetStatusRequest(), timeout=CALL_SECONDS)
+    files = pack_files(world.server.rules)
+    extra = knowledge.RuleFile(path="extra.yaml", content="findings:\n  - id: Not An Id\n    name: x\n")
+    answer = world.knowledge.ValidateRules(
+        knowledge.ValidateRulesRequest(files=[*files, extra]), timeout=6 * CALL_SECONDS
+    )
+    equal(answer.WhichOneof("result"), "refused", "result")
+    found = [one for one in answer.refused.diagnostics if one.place.file == "extra.yaml"]
+    assert found and found[0].code.startswith("R") and found[0].place.line >= 2, f"found: {found}"
+
+    tricks = ["../" + CANARY_WORD + ".yaml", "/etc/" + CANARY_WORD + ".yaml", "a/../../" + CANARY_WORD + ".yaml"]
+    bad = [knowledge.RuleFile(path=path, content="") for path in tricks]
+    try:
+        world.knowledge.ValidateRules(knowledge.ValidateRulesRequest(files=bad), timeout=CALL_SECONDS)
+        raise AssertionError("a path out of the pack was accepted")
+    except grpc.RpcError as error:
+        equal(error.code(), grpc.StatusCode.INVALID_ARGUMENT, "code")
+        status = rpc_status.from_call(error)
+        fields = [violation.field for violation in detail(status, error_details_pb2.BadRequest).field_violations]
+        equal(fields, [f"files[{at}].path" for at in range(len(tricks))], "fields")
+        no_canary(str(status) + error.details(), "the error")
+    after = world.knowledge.GetStatus(knowledge.GetStatusRequest(), timeout=CALL_SECONDS)
+    equal(after, before, "status")
+
+
+@check("RunCases: every case holds, and the figures add up")
+def run_cases(world):
+    answer = world.knowledge.RunCases(knowledge.RunCasesRequest(), timeout=6 * CALL_SECONDS)
+    equal(answer.rule_set.digest, world.pack.rule_set.digest, "digest")
+    equal(answer.failed, 0, "cases that do not hold")
+    every = {figures.set: figures for figures in answer.figures.sets}["all"]
+    assert 0 < every.m1 <= every.m3 <= every.m5 <= every.cases <= len(answer.cases), f"figures: {every}"
+    equal(sum(sum(row.advised) for row in every.triage), every.triaged, "cases in the table of urgencies")
+    assert every.triage_exact <= every.safe_strict <= every.safe_loose <= every.triaged, f"figures: {every}"
+    word = answer.cases[0].id
+    some = world.knowledge.RunCases(knowledge.RunCasesRequest(filter=word), timeout=6 * CALL_SECONDS)
+    equal({case.id for case in some.cases}, {case.id for case in answer.cases if word in case.id}, "filtered cases")
+    return f"{len(answer.cases)} cases; M1 {every.m1}, M3 {every.m3} of {every.cases}"
+
+
+@check("WatchStatus: the status at once, again after ReloadRules, and CANCELLED when the caller goes")
+def watch_status(world):
+    watching = world.knowledge.WatchStatus(knowledge.WatchStatusRequest(), timeout=CALL_SECONDS)
+    first = next(watching).status
+    equal(first, world.knowledge.GetStatus(knowledge.GetStatusRequest(), timeout=CALL_SECONDS), "first status")
+    reloaded = world.knowledge.ReloadRules(knowledge.ReloadRulesRequest(), timeout=6 * CALL_SECONDS)
+    equal(reloaded.result, knowledge.RELOAD_RESULT_UNCHANGED, "result of the reload")
+    second = next(watching).status
+    equal(second.reloads_unchanged, first.reloads_unchanged + 1, "reloads that found the served set")
+    equal(second.digest, first.digest, "digest")
+    watching.cancel()
+    try:
+        next(watching)
+        raise AssertionError("the stream went on")
+    except grpc.RpcError as error:
+        equal(error.code(), grpc.StatusCode.CANCELLED, "code")
 
 
 @check("SIGTERM while a stream is open and idle: the stream ends, exit code 0, and the log holds no patient value")

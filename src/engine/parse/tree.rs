@@ -6,6 +6,8 @@
 use super::super::diagnostic::{Code, Diagnostic};
 use super::super::source::{Place, SourceFile};
 use saphyr_parser::{Event, Marker, Parser, Span};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 /// How deep mappings and lists may nest.
 pub const MAX_DEPTH: usize = 48;
@@ -91,13 +93,24 @@ impl<'a> At<'a> {
 }
 
 enum Frame {
-    List { tree: Tree, items: Vec<Tree> },
-    Map { tree: Tree, entries: Vec<(String, Tree, Tree)>, key: Option<(String, Tree)> },
+    List {
+        tree: Tree,
+        items: Vec<Tree>,
+    },
+    /// `names` says where in `entries` each name is.
+    Map {
+        tree: Tree,
+        entries: Vec<(String, Tree, Tree)>,
+        names: BTreeMap<String, usize>,
+        key: Option<(String, Tree)>,
+    },
 }
 
 struct Builder<'a> {
     file: &'a SourceFile,
     lines: Vec<&'a str>,
+    /// A line, a column of it, and the byte at which that column begins.
+    cursor: Cell<(usize, usize, usize)>,
     frames: Vec<Frame>,
     documents: Vec<Tree>,
     nodes: usize,
@@ -109,6 +122,7 @@ pub fn build(file: &SourceFile) -> (Vec<Tree>, Vec<Diagnostic>) {
     let mut builder = Builder {
         file,
         lines: file.text.lines().collect(),
+        cursor: Cell::new((0, 0, 0)),
         frames: Vec::new(),
         documents: Vec::new(),
         nodes: 0,
@@ -152,7 +166,7 @@ impl Builder<'_> {
             Event::MappingStart(anchor, tag) => {
                 self.refuse_features(*anchor, tag.is_some(), span);
                 let tree = self.tree(span, Inside::Scalar);
-                self.frames.push(Frame::Map { tree, entries: Vec::new(), key: None });
+                self.frames.push(Frame::Map { tree, entries: Vec::new(), names: BTreeMap::new(), key: None });
                 self.deep_enough(span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
@@ -205,8 +219,9 @@ impl Builder<'_> {
         match self.frames.last_mut() {
             None => self.documents.push(tree),
             Some(Frame::List { items, .. }) => items.push(tree),
-            Some(Frame::Map { entries, key, .. }) => {
+            Some(Frame::Map { entries, names, key, .. }) => {
                 if let Some((name, key_tree)) = key.take() {
+                    names.entry(name.clone()).or_insert(entries.len());
                     entries.push((name, key_tree, tree));
                 }
             }
@@ -217,8 +232,8 @@ impl Builder<'_> {
     fn check_key(&mut self, name: &str, span: Span) {
         let length = number(name.chars().count().max(1));
         let place = Place { length, ..self.place_at(&span.start) };
-        if let Some(Frame::Map { entries, .. }) = self.frames.last()
-            && let Some((_, first, _)) = entries.iter().find(|(key, _, _)| key == name)
+        if let Some(Frame::Map { entries, names, .. }) = self.frames.last()
+            && let Some((_, first, _)) = names.get(name).and_then(|&at| entries.get(at))
         {
             let first = Place { line: first.line, column: first.column, length: first.length, ..place.clone() };
             self.found.push(
@@ -234,8 +249,7 @@ impl Builder<'_> {
                 "write it out, or give it a name under `definitions`",
             );
         }
-        let before = self.lines.get(place.line as usize - 1).copied().unwrap_or_default();
-        let before: String = before.chars().take(place.column as usize - 1).collect();
+        let (before, _) = self.split(&span.start);
         if name.starts_with('?') || before.trim_end().ends_with('?') {
             self.refuse(span, "explicit keys (`? key`) are not used in rule files", "write `key: value`");
         }
@@ -286,11 +300,24 @@ impl Builder<'_> {
         Place { file: self.file.path.clone(), line: number(mark.line()), column: number(mark.col() + 1), length: 1 }
     }
 
+    /// The line of a place, before it and from it on. Places come in the order of the text, so even a line that is a
+    /// megabyte long is walked once.
+    fn split(&self, mark: &Marker) -> (&str, &str) {
+        let line = self.lines.get(mark.line().saturating_sub(1)).copied().unwrap_or_default();
+        let (column, mut byte) = match self.cursor.get() {
+            (number, column, byte) if number == mark.line() && column <= mark.col() => (column, byte),
+            _ => (0, 0),
+        };
+        byte += line[byte..].chars().take(mark.col() - column).map(char::len_utf8).sum::<usize>();
+        self.cursor.set((mark.line(), mark.col(), byte));
+        line.split_at(byte)
+    }
+
     fn tree(&self, span: Span, inside: Inside) -> Tree {
         let length = if span.start.line() == span.end.line() {
             let length = span.end.col().saturating_sub(span.start.col());
-            let line = self.lines.get(span.start.line().saturating_sub(1)).copied().unwrap_or_default();
-            let text: String = line.chars().skip(span.start.col()).take(length).collect();
+            let (_, line) = self.split(&span.start);
+            let text: String = line.chars().take(length).collect();
             text.trim_end().chars().count().max(1)
         } else {
             1
