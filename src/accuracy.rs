@@ -42,7 +42,7 @@ pub struct Accuracy {
     pub under: [usize; 5],
     /// Expected urgent or emergency.
     pub dangerous: usize,
-    /// Of those, advised below urgent and below the mildest right one: hazardous under-triage.
+    /// Of those, advised below the mildest right one: hazardous under-triage.
     pub hazardous: usize,
     /// Expected self-care or routine, advised urgent or more although that is not right.
     pub alarmed: usize,
