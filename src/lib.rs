@@ -32,8 +32,12 @@ pub mod impact;
 #[cfg(feature = "server")]
 pub mod interview;
 #[cfg(feature = "server")]
+pub mod mutation;
+#[cfg(feature = "server")]
 pub mod observe;
 #[cfg(feature = "server")]
 pub mod render;
+#[cfg(feature = "server")]
+pub mod schema;
 #[cfg(feature = "server")]
 pub mod server;

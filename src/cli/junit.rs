@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
+use super::failure;
 use super::test::PackRun;
+use crate::render::Style;
 
 /// All packs as one document.
 #[must_use]
@@ -24,7 +26,8 @@ pub fn text(runs: &[PackRun]) -> String {
                 let _ = writeln!(out, "{head}/>");
             } else {
                 let texts: Vec<&str> = result.failures.iter().map(|failure| failure.text.as_str()).collect();
-                let (words, message) = (escape(&texts.join("\n")), escape(texts[0]));
+                let explanation = failure::explanation(run, case, result, Style::PLAIN);
+                let (words, message) = (escape(&format!("{}\n{explanation}", texts.join("\n"))), escape(texts[0]));
                 let _ =
                     writeln!(out, "{head}>\n      <failure message=\"{message}\">{words}</failure>\n    </testcase>");
             }

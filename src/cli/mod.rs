@@ -6,8 +6,15 @@
 #![allow(clippy::disallowed_methods, reason = "commands read the files they are given")]
 
 mod check;
+mod coverage_report;
+mod diff;
 mod evaluate;
+mod failure;
 mod junit;
+mod mutate_report;
+mod new;
+mod revision;
+mod schema;
 mod sources;
 mod test;
 mod test_report;
@@ -43,6 +50,12 @@ enum Command {
     Test(test::Args),
     /// Answer one request (protobuf JSON, or the same in YAML), as the service would.
     Evaluate(evaluate::Args),
+    /// Say what a change of rules does: the rules in words, and the worked cases whose answers move.
+    Diff(diff::Args),
+    /// Write a small pack to begin with.
+    New(new::Args),
+    /// Print the JSON Schema of rule files or of worked cases, for editors.
+    Schema(schema::Args),
     /// Ask a running server for its health; for containers.
     Healthcheck {
         /// Address of the server.
@@ -74,6 +87,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::New(args) => new::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Healthcheck { address } if server::healthcheck(&address) => ExitCode::SUCCESS,
         Command::Healthcheck { address } => {
             fail(&format!("no healthy server at {address}"));

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::sources::Loaded;
 use super::test::PackRun;
+use super::{coverage_report, failure};
 use crate::engine::answer::Answer;
 use crate::engine::case::Case;
 use crate::engine::source::Place;
@@ -22,7 +23,7 @@ const TOP: usize = 3;
 
 /// The report for people.
 #[must_use]
-pub fn text(runs: &[PackRun], files: &Loaded<'_>, style: Style) -> String {
+pub fn text(runs: &[PackRun], files: &Loaded<'_>, coverage: bool, style: Style) -> String {
     let mut out = String::new();
     for run in runs {
         let header = &run.plan.header;
@@ -31,6 +32,10 @@ pub fn text(runs: &[PackRun], files: &Loaded<'_>, style: Style) -> String {
         out.push_str(&failures(run, files, style));
         out.push_str(&rows(&run.figures, style));
         out.push_str(&figures(run, style));
+        out.push_str(&coverage_report::summary(&run.coverage, style));
+        if coverage {
+            out.push_str(&coverage_report::list(&run.coverage, style));
+        }
         let broken = run.broken().count();
         let total = count(run.cases.len(), "case", "cases");
         let verdict = match (run.cases.len(), broken) {
@@ -55,6 +60,7 @@ fn failures(run: &PackRun, files: &Loaded<'_>, style: Style) -> String {
         for item in top(&result.answer) {
             out.push_str(&style.wrap("  ", &item));
         }
+        out.push_str(&failure::explanation(run, case, result, style));
     }
     out
 }
@@ -90,19 +96,16 @@ fn figures(run: &PackRun, style: Style) -> String {
             out.push_str(&named(what, cases, style));
         }
     }
-    out.push_str(&style.heading("Coverage"));
-    let (flags, rules) = (run.plan.red_flags.len(), run.plan.rules.len());
-    out.push_str(&figure("red flags that fire in a case", flags - figures.silent_red_flags.len(), flags));
-    out.push_str(&figure("rules that count in a case", rules - figures.silent_rules, rules));
-    out.push_str(&named("red flags that fire in no case", &figures.silent_red_flags, style));
     out
 }
 
-fn named(what: &str, ids: &[String], style: Style) -> String {
+/// A list of ids under what they are; nothing when there is none.
+pub fn named(what: &str, ids: &[String], style: Style) -> String {
     if ids.is_empty() { String::new() } else { format!("  {what}:\n{}", style.wrap("    ", &ids.join(", "))) }
 }
 
-fn figure(what: &str, part: usize, of: usize) -> String {
+/// A count out of all, with its share.
+pub fn figure(what: &str, part: usize, of: usize) -> String {
     if of == 0 {
         return String::new();
     }
@@ -130,15 +133,16 @@ fn shown(run: &PackRun, place: &Place, files: &Loaded<'_>) -> String {
 
 /// The report for programs.
 #[must_use]
-pub fn value(runs: &[PackRun], files: &Loaded<'_>) -> Value {
+pub fn value(runs: &[PackRun], files: &Loaded<'_>, coverage: bool) -> Value {
     let packs = runs.iter().map(|run| {
         let cases = run.cases.iter().map(|(case, result)| {
             let failures: Vec<Value> =
                 result.failures.iter().map(|failure| json!({ "expect": failure.key, "text": failure.text })).collect();
+            let explanation = (!failures.is_empty()).then(|| failure::explanation(run, case, result, Style::PLAIN));
             json!({
                 "id": case.id, "title": case.title, "place": shown(run, &case.place, files),
                 "holds": result.failures.is_empty(), "failures": failures, "article_rows": case.article_rows,
-                "urgency": result.answer.urgency.as_str(), "top": top(&result.answer),
+                "urgency": result.answer.urgency.as_str(), "top": top(&result.answer), "explanation": explanation,
             })
         });
         let figures = &run.figures;
@@ -154,10 +158,7 @@ pub fn value(runs: &[PackRun], files: &Loaded<'_>) -> Value {
             "urgency": {
                 "cases": figures.with_urgency, "exact": figures.exact, "over": figures.over, "under": figures.under,
             },
-            "coverage": {
-                "red_flags": run.plan.red_flags.len(), "silent_red_flags": figures.silent_red_flags,
-                "rules": run.plan.rules.len(), "silent_rules": figures.silent_rules,
-            },
+            "coverage": coverage_report::value(&run.coverage, coverage),
         })
     });
     json!({ "holds": runs.iter().all(|run| run.broken().next().is_none()), "packs": packs.collect::<Vec<_>>() })

@@ -9,7 +9,7 @@ pub use super::doc::CaseKind;
 use super::doc::{
     CaseDoc, ExpectDoc, NoneOfTheseDoc, ObservationDoc, OutcomeDoc, ReporterDoc, SexDoc, StatusDoc, TruthUrgencyDoc,
 };
-use super::evaluate::{evaluate, is_askable};
+use super::evaluate::{Evaluation, evaluate, is_askable};
 use super::explain::{AnswerOptions, explain};
 use super::finding::Findings;
 use super::parse::Doc;
@@ -46,7 +46,7 @@ pub struct Case {
     pub place: Place,
     /// What is told.
     pub submission: Submission,
-    findings: Findings,
+    pub(super) findings: Findings,
     /// What must hold.
     pub expect: ExpectDoc,
     /// What a clinician says is so; measured, never enforced.
@@ -77,6 +77,8 @@ pub struct CaseResult {
     pub failures: Vec<Failure>,
     /// The whole answer.
     pub answer: Answer,
+    /// What the answer was made from.
+    pub evaluation: Evaluation,
 }
 
 /// A broken expectation.
@@ -287,9 +289,10 @@ fn run_listing(plan: &Plan, case: &Case, max_differentials: usize, omit_rational
         omit_rationale,
         omit_questions: case.expect.asks_first.is_empty(),
     };
-    let answer = explain(plan, &case.findings, &evaluate(plan, &case.findings), &options);
+    let evaluation = evaluate(plan, &case.findings);
+    let answer = explain(plan, &case.findings, &evaluation, &options);
     let failures = compare(plan, &case.expect, &answer);
-    CaseResult { id: case.id.clone(), failures, answer }
+    CaseResult { id: case.id.clone(), failures, answer, evaluation }
 }
 
 /// What a case tells once everything that it leaves out, and that its reporter could be asked, was asked and is absent.
@@ -341,7 +344,7 @@ pub fn satisfies(plan: &Plan, condition: &str, wanted: &str) -> bool {
     }
 }
 
-fn compare(plan: &Plan, expect: &ExpectDoc, answer: &Answer) -> Vec<Failure> {
+pub(super) fn compare(plan: &Plan, expect: &ExpectDoc, answer: &Answer) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut fail = |key: &'static str, text: String| failures.push(Failure { key, text });
     places(plan, expect, answer, &mut fail);

@@ -225,7 +225,7 @@ impl<'a> Lowering<'a> {
             .enumerate()
             .map(|(place, condition)| {
                 let start = rules.len();
-                let families = self.rules(place, condition, &mut rules);
+                let families = self.rules(place, condition, checked.doc, &mut rules);
                 let doc = condition.doc;
                 Condition {
                     id: doc.id.clone(),
@@ -249,7 +249,13 @@ impl<'a> Lowering<'a> {
     }
 
     /// Appends the rules of one condition and returns how many families they form.
-    fn rules(&mut self, place: usize, condition: &CheckedCondition<'_>, rules: &mut Vec<Rule>) -> usize {
+    fn rules(
+        &mut self,
+        place: usize,
+        condition: &CheckedCondition<'_>,
+        doc: &super::parse::Doc,
+        rules: &mut Vec<Rule>,
+    ) -> usize {
         let mut list: Vec<&CheckedEvidence<'_>> = condition.evidence.iter().collect();
         list.sort_by(|a, b| a.doc.id.cmp(&b.doc.id));
         let findings: Vec<Vec<FindingIndex>> = list.iter().map(|rule| findings_of(&rule.when)).collect();
@@ -270,6 +276,7 @@ impl<'a> Lowering<'a> {
             };
             rules.push(Rule {
                 id: format!("{}.{}", condition.doc.id, rule.doc.id),
+                written: written(condition, rule, doc),
                 condition: place,
                 because: rule.doc.because.clone(),
                 when_text: rule.when.words(self.vocabulary),
@@ -341,6 +348,14 @@ impl<'a> Lowering<'a> {
             })
             .collect()
     }
+}
+
+/// The id by which a rule is written: of its condition, or of the evidence set that the condition includes.
+fn written(condition: &CheckedCondition<'_>, rule: &CheckedEvidence<'_>, doc: &super::parse::Doc) -> String {
+    let own = condition.doc.evidence.iter().any(|own| std::ptr::eq(own, rule.doc));
+    let included = doc.evidence_sets.iter().filter(|set| !own && condition.doc.include.contains(&set.doc.id));
+    let owner = included.map(|set| &set.doc).find(|set| set.evidence.iter().any(|one| std::ptr::eq(one, rule.doc)));
+    format!("{}.{}", owner.map_or(&condition.doc.id, |set| &set.id), rule.doc.id)
 }
 
 fn findings_of(expr: &Expr) -> Vec<FindingIndex> {

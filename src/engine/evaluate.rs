@@ -67,6 +67,50 @@ pub enum FlagState {
     Excluded,
 }
 
+impl Evaluation {
+    /// What a rule is evidence of, group by group: what its weight is chosen by.
+    #[must_use]
+    pub fn rule_truths(&self, plan: &Plan, rule: usize) -> Vec<Truth> {
+        self.groups.iter().map(|group| group.nodes[plan.rules[rule].node].evidence).collect()
+    }
+
+    /// Whether the weight of a rule is part of a score in any group.
+    #[must_use]
+    pub fn rule_counts(&self, rule: usize) -> bool {
+        self.groups.iter().any(|group| matches!(group.scores.tallies[rule], score::Tally::Counted(_)))
+    }
+
+    /// The same under a plan with other weights and nothing else changed. What was told, and with it every red flag,
+    /// rests on no weight; whether the urgency is final is left as it was.
+    #[must_use]
+    pub(super) fn reweighed(&self, plan: &Plan) -> Self {
+        let mut changed = self.clone();
+        for group in &mut changed.groups {
+            group.scores = score::scores(plan, &group.nodes);
+            group.by_conditions = urgency_of_shares(plan, &group.scores);
+        }
+        changed.urgency =
+            changed.groups.iter().map(|group| group_urgency(plan, group)).max().unwrap_or(Urgency::SelfCare);
+        changed
+    }
+
+    /// Where a red flag stands, group by group.
+    #[must_use]
+    pub fn flag_states(&self, flag: usize) -> Vec<FlagState> {
+        self.groups.iter().map(|group| group.red_flags[flag]).collect()
+    }
+
+    /// What was told of a red flag's `given`, where it has one, and of its `sign`, group by group.
+    #[must_use]
+    pub fn flag_truths(&self, plan: &Plan, flag: usize) -> Vec<(Option<Truth>, Truth)> {
+        let flag = &plan.red_flags[flag];
+        self.groups
+            .iter()
+            .map(|group| (flag.given.map(|node| group.nodes[node].truth), group.nodes[flag.sign].truth))
+            .collect()
+    }
+}
+
 /// Evaluates. Cannot fail: whatever could be wrong was refused when the findings were read.
 #[must_use]
 pub fn evaluate(plan: &Plan, findings: &Findings) -> Evaluation {

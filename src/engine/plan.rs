@@ -147,6 +147,9 @@ pub struct Condition {
 pub struct Rule {
     /// `condition.rule`.
     pub id: String,
+    /// The id by which it is written: the same, or `set.rule` for a rule of an evidence set, which several conditions
+    /// may include.
+    pub written: String,
     /// The condition's place in `conditions`.
     pub condition: usize,
     /// The author's reason.
