@@ -14,6 +14,7 @@ use pack::{CASE, CASES, RULES, WEAK, write_pack};
 use rubor::engine;
 use rubor::engine::case::Case;
 use rubor::engine::mutate::{self, Gist};
+use rubor::engine::plan::Plan;
 use rubor::mutation;
 use rubor::store::{self, RuleSource};
 use serde_json::Value;
@@ -242,12 +243,12 @@ fn mutation_finds_what_trying_everything_finds() {
         let report = mutation::run(&pack.plan, &cases);
         let trials = [&report.dropped_flags, &report.flipped_weights, &report.dropped_rules];
         let mut mutant = pack.plan.clone();
-        let gist = |plan, case| Gist::of(plan, &mutate::evaluate_case(plan, case));
+        let gist = |plan: &Plan, case: &Case| Gist::of(plan, &mutate::evaluate_case(plan, case));
         let unchanged: Vec<Gist> = cases.iter().map(|case| gist(&pack.plan, case)).collect();
         for trial in trials.into_iter().flat_map(|trials| &trials.0).step_by(step) {
             mutate::apply(&mut mutant, &trial.mutation);
-            let changed = cases.iter().map(|case| gist(&mutant, case));
-            let noticed = changed.zip(&unchanged).filter(|(is, was)| !was.differs(is).is_empty()).count();
+            let changed: Vec<Gist> = cases.iter().map(|case| gist(&mutant, case)).collect();
+            let noticed = changed.iter().zip(&unchanged).filter(|(is, was)| !was.differs(is).is_empty()).count();
             assert_eq!(noticed, trial.cases, "{folder}: {trial:?}");
             mutate::undo(&mut mutant, &pack.plan, &trial.mutation);
         }
