@@ -7,7 +7,7 @@ use super::answer::{Advice, Citation, SafetyNet};
 use super::check::Checked;
 use super::check::evidence::{CheckedCondition, CheckedEvidence};
 use super::check::expr::Expr;
-use super::doc::{AdviceDoc, Grade, Pick, ReviewStatus};
+use super::doc::{AdviceDoc, EvidenceSetDoc, Grade, Pick, ReviewStatus};
 use super::plan::{Ask, Atom, Condition, Header, Headline, Node, Plan, QuestionBox, RedFlag, Rule, Tell, Test};
 use super::vocabulary::{FindingIndex, Kind, Vocabulary};
 use sha2::{Digest, Sha256};
@@ -219,13 +219,14 @@ impl<'a> Lowering<'a> {
         order.sort_by(|a, b| a.doc.id.cmp(&b.doc.id));
         let places: BTreeMap<&str, usize> =
             order.iter().enumerate().map(|(i, condition)| (condition.doc.id.as_str(), i)).collect();
+        let sets: Vec<&EvidenceSetDoc> = checked.doc.evidence_sets.iter().map(|item| &item.doc).collect();
         let mut rules = Vec::new();
         let conditions = order
             .iter()
             .enumerate()
             .map(|(place, condition)| {
                 let start = rules.len();
-                let families = self.rules(place, condition, checked.doc, &mut rules);
+                let families = self.rules(place, condition, &sets, &mut rules);
                 let doc = condition.doc;
                 Condition {
                     id: doc.id.clone(),
@@ -253,7 +254,7 @@ impl<'a> Lowering<'a> {
         &mut self,
         place: usize,
         condition: &CheckedCondition<'_>,
-        doc: &super::parse::Doc,
+        sets: &[&EvidenceSetDoc],
         rules: &mut Vec<Rule>,
     ) -> usize {
         let mut list: Vec<&CheckedEvidence<'_>> = condition.evidence.iter().collect();
@@ -276,7 +277,7 @@ impl<'a> Lowering<'a> {
             };
             rules.push(Rule {
                 id: format!("{}.{}", condition.doc.id, rule.doc.id),
-                written: written(condition, rule, doc),
+                written: written(condition, rule, sets),
                 condition: place,
                 because: rule.doc.because.clone(),
                 when_text: rule.when.words(self.vocabulary),
@@ -351,10 +352,10 @@ impl<'a> Lowering<'a> {
 }
 
 /// The id by which a rule is written: of its condition, or of the evidence set that the condition includes.
-fn written(condition: &CheckedCondition<'_>, rule: &CheckedEvidence<'_>, doc: &super::parse::Doc) -> String {
+fn written(condition: &CheckedCondition<'_>, rule: &CheckedEvidence<'_>, sets: &[&EvidenceSetDoc]) -> String {
     let own = condition.doc.evidence.iter().any(|own| std::ptr::eq(own, rule.doc));
-    let included = doc.evidence_sets.iter().filter(|set| !own && condition.doc.include.contains(&set.doc.id));
-    let owner = included.map(|set| &set.doc).find(|set| set.evidence.iter().any(|one| std::ptr::eq(one, rule.doc)));
+    let mut included = sets.iter().filter(|set| !own && condition.doc.include.contains(&set.id));
+    let owner = included.find(|set| set.evidence.iter().any(|one| std::ptr::eq(one, rule.doc)));
     format!("{}.{}", owner.map_or(&condition.doc.id, |set| &set.id), rule.doc.id)
 }
 
