@@ -304,10 +304,10 @@ pub fn completed(plan: &Plan, case: &Case) -> Submission {
         return submission;
     }
     let evaluation = evaluate(plan, &case.findings);
-    for (told, group) in case.findings.groups.iter().zip(&evaluation.groups) {
+    for (told, group) in case.findings.groups.iter().zip(evaluation.groups()) {
         for (i, finding) in plan.findings().iter().enumerate() {
             let index = FindingIndex(i);
-            if finding.kind == Kind::YesNo && is_askable(plan, told, group, index, case.findings.reporter) {
+            if finding.kind == Kind::YesNo && is_askable(plan, told, &group.facts, index, case.findings.reporter) {
                 let group = if finding.about_person { String::new() } else { told.name.clone() };
                 let value = Some(Value::Present(false));
                 submission.observations.push(Observation { finding: finding.id.clone(), value, group });

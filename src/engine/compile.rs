@@ -1,17 +1,22 @@
 //! Lowering: a checked pack to a plan of dense ids, shared atoms and nodes.
 //!
 //! Owns the construction of [`Plan`], and cannot fail. Everything is sorted by id, so that the order of files and
-//! items leaves no trace.
+//! items leaves no trace. Nothing here costs more than the size of the pack times a logarithm.
+
+mod family;
+mod index;
 
 use super::answer::{Advice, Citation, SafetyNet};
 use super::check::Checked;
 use super::check::evidence::{CheckedCondition, CheckedEvidence};
 use super::check::expr::Expr;
-use super::doc::{AdviceDoc, EvidenceSetDoc, Grade, Pick, ReviewStatus};
-use super::plan::{Ask, Atom, Condition, Header, Headline, Node, Plan, QuestionBox, RedFlag, Rule, Tell, Test};
+use super::doc::{AdviceDoc, Grade, Pick, ReviewStatus};
+use super::plan::program::{Literal, Program, Step, Table, Words, to_u32};
+use super::plan::{Ask, Atom, Condition, Header, Headline, Plan, QuestionBox, RedFlag, Rule, Speaker, Tell, Test};
 use super::vocabulary::{FindingIndex, Kind, Vocabulary};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 /// Builds the plan of a checked pack.
@@ -29,11 +34,23 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
     boxes.sort_by(|a, b| a.id.cmp(&b.id));
     let mut lowering = Lowering::new(checked, &sources);
     let tells = lowering.tells(checked);
-    let (conditions, rules) = lowering.conditions(checked);
+    let conditions = lowering.conditions(checked);
     let red_flags = lowering.red_flags(checked);
-    let used = lowering.used;
-    let (atoms, finding_atoms, nodes) = (lowering.atoms, lowering.finding_atoms, lowering.nodes);
-    let screen = checked.pack.screen.iter().filter_map(|id| ask(id, &boxes, &checked.vocabulary)).collect();
+    let Lowering { used, atoms, finding_atoms, words, rules, speakers, programs, .. } = lowering;
+    let screen: Vec<Ask> = checked.pack.screen.iter().filter_map(|id| ask(id, &boxes, &checked.vocabulary)).collect();
+    let index = index::index(index::Parts {
+        words,
+        speakers,
+        programs,
+        tells,
+        atoms: &atoms,
+        findings: used.len(),
+        conditions: &conditions,
+        rules: &rules,
+        red_flags: &red_flags,
+        boxes: &boxes,
+        screen: &screen,
+    });
     Plan {
         header: header(checked),
         screen,
@@ -50,9 +67,8 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
         red_flags,
         atoms,
         finding_atoms,
-        nodes,
-        tells,
         used,
+        index,
     }
 }
 
@@ -117,8 +133,10 @@ struct Lowering<'a> {
     atoms: Vec<Atom>,
     atom_of: BTreeMap<Atom, usize>,
     finding_atoms: Vec<Range<usize>>,
-    nodes: Vec<Node>,
-    node_of: BTreeMap<Node, usize>,
+    words: Words,
+    rules: Vec<Rule>,
+    speakers: Vec<Speaker>,
+    programs: Vec<Program>,
     used: Vec<bool>,
     patient: Vec<FindingIndex>,
 }
@@ -152,88 +170,85 @@ impl<'a> Lowering<'a> {
             atom_of: atoms.iter().enumerate().map(|(i, atom)| (*atom, i)).collect(),
             atoms,
             finding_atoms,
-            nodes: Vec::new(),
-            node_of: BTreeMap::new(),
+            words: Words::default(),
+            rules: Vec::new(),
+            speakers: Vec::new(),
+            programs: Vec::new(),
             used: vec![false; vocabulary.findings().len()],
             patient: ["age", "sex"].into_iter().filter_map(|id| vocabulary.by_id(id)).collect(),
         }
     }
 
-    fn node(&mut self, expr: &Expr) -> usize {
-        let node = match expr {
-            Expr::Named(_, inner) => return self.node(inner),
-            Expr::Test(finding, test) => {
-                self.used[finding.0] = true;
-                Node::Atom(self.atom_of[&Atom { finding: *finding, test: *test }])
-            }
-            Expr::Not(inner) => Node::Not(self.node(inner)),
-            Expr::All(items) => Node::All(self.list(items)),
-            Expr::Any(items) => Node::Any(self.list(items)),
-            Expr::AtLeast(count, items) => {
-                // A repeated item counts each time, so nothing is merged here.
-                Node::AtLeast(*count, items.iter().map(|item| self.node(item)).collect())
-            }
-        };
-        if let Some(&known) = self.node_of.get(&node) {
-            return known;
-        }
-        self.nodes.push(node.clone());
-        self.node_of.insert(node, self.nodes.len() - 1);
-        self.nodes.len() - 1
+    fn program(&mut self, expr: &Expr) -> Program {
+        let start = self.words.end();
+        self.lower(expr, true);
+        start
     }
 
-    fn list(&mut self, items: &[Expr]) -> Vec<usize> {
-        let mut list: Vec<usize> = Vec::new();
-        for item in items {
-            let node = self.node(item);
-            if !list.contains(&node) {
-                list.push(node);
+    /// Writes the steps of an expression, or of its opposite.
+    fn lower(&mut self, expr: &Expr, as_is: bool) {
+        let (items, wanted) = match expr {
+            Expr::Named(_, inner) => return self.lower(inner, as_is),
+            Expr::Not(inner) => return self.lower(inner, !as_is),
+            Expr::Test(finding, test) => {
+                self.used[finding.0] = true;
+                let literal = self.literal(*finding, *test) + u32::from(!as_is);
+                return self.words.push(Step::Literal(literal));
             }
+            Expr::All(items) => (items, items.len()),
+            Expr::Any(items) => (items, 1),
+            Expr::AtLeast(wanted, items) => (items, *wanted),
+        };
+        let wanted = if as_is { wanted } else { items.len() - wanted + 1 };
+        let of = to_u32(items.len());
+        match wanted {
+            _ if items.len() == 1 => {}
+            1 => self.words.push(Step::Any(of)),
+            _ if wanted == items.len() => self.words.push(Step::All(of)),
+            _ => self.words.push(Step::AtLeast { wanted: to_u32(wanted), of }),
         }
-        list
+        items.iter().for_each(|item| self.lower(item, as_is));
+    }
+
+    fn literal(&self, finding: FindingIndex, test: Test) -> Literal {
+        to_u32(self.atom_of[&Atom { finding, test }] * 2)
     }
 
     fn tells(&mut self, checked: &Checked<'_>) -> Vec<Tell> {
-        let depth = strata(&checked.tells, self.vocabulary.findings().len());
-        let mut tells: Vec<(usize, Expr, Vec<usize>, Vec<usize>)> = checked
-            .tells
-            .iter()
-            .map(|tell| {
-                let atoms = |findings: &[FindingIndex]| -> Vec<usize> {
-                    let mut atoms: Vec<usize> =
-                        findings.iter().map(|&finding| self.atom_of[&Atom { finding, test: Test::Present }]).collect();
-                    atoms.sort_unstable();
-                    atoms
-                };
-                let (present, absent) = (atoms(&tell.present), atoms(&tell.absent));
-                (depth.get(&tell_key(tell)).copied().unwrap_or(0), tell.when.clone(), present, absent)
-            })
-            .collect();
+        let mut tells: Vec<_> = checked.tells.iter().map(|tell| (&tell.when, &tell.present, &tell.absent)).collect();
         tells.sort();
         tells.dedup();
-        tells.into_iter().map(|(_, when, present, absent)| Tell { node: self.node(&when), present, absent }).collect()
+        tells
+            .into_iter()
+            .map(|(when, present, absent)| {
+                let atoms = |findings: &[FindingIndex]| {
+                    findings.iter().map(|&finding| self.literal(finding, Test::Present) / 2).collect()
+                };
+                let (present, absent) = (atoms(present), atoms(absent));
+                Tell { when: self.program(when), present, absent }
+            })
+            .collect()
     }
 
-    fn conditions(&mut self, checked: &Checked<'_>) -> (Vec<Condition>, Vec<Rule>) {
+    fn conditions(&mut self, checked: &Checked<'_>) -> Vec<Condition> {
         let mut order: Vec<&CheckedCondition<'_>> = checked.conditions.iter().collect();
         order.sort_by(|a, b| a.doc.id.cmp(&b.doc.id));
-        let places: BTreeMap<&str, usize> =
-            order.iter().enumerate().map(|(i, condition)| (condition.doc.id.as_str(), i)).collect();
-        let sets: Vec<&EvidenceSetDoc> = checked.doc.evidence_sets.iter().map(|item| &item.doc).collect();
-        let mut rules = Vec::new();
-        let conditions = order
+        let place_of = |id: &str| order.binary_search_by(|condition| condition.doc.id.as_str().cmp(id)).ok();
+        let parents: Vec<Option<usize>> =
+            order.iter().map(|condition| condition.doc.part_of.as_deref().and_then(place_of)).collect();
+        order
             .iter()
             .enumerate()
             .map(|(place, condition)| {
-                let start = rules.len();
-                let families = self.rules(place, condition, &sets, &mut rules);
+                let start = self.rules.len();
+                let families = self.rules(place, condition, checked);
                 let doc = condition.doc;
                 Condition {
                     id: doc.id.clone(),
                     name: doc.name.clone(),
                     summary: doc.summary.clone(),
                     urgency: doc.urgency,
-                    part_of: doc.part_of.as_deref().and_then(|parent| places.get(parent).copied()),
+                    part_of: parents[place],
                     codings: doc.codings.clone(),
                     next_steps: self.advice(&doc.next_steps),
                     care: self.advice(&doc.care),
@@ -241,43 +256,30 @@ impl<'a> Lowering<'a> {
                     prior: condition.prior,
                     prior_words: condition.prior_words.clone(),
                     prior_sources: self.cited(&doc.prior_sources),
-                    rules: start..rules.len(),
+                    rules: start..self.rules.len(),
                     families,
                 }
             })
-            .collect();
-        (conditions, rules)
+            .collect()
     }
 
     /// Appends the rules of one condition and returns how many families they form.
-    fn rules(
-        &mut self,
-        place: usize,
-        condition: &CheckedCondition<'_>,
-        sets: &[&EvidenceSetDoc],
-        rules: &mut Vec<Rule>,
-    ) -> usize {
+    fn rules(&mut self, place: usize, condition: &CheckedCondition<'_>, checked: &Checked<'_>) -> usize {
         let mut list: Vec<&CheckedEvidence<'_>> = condition.evidence.iter().collect();
         list.sort_by(|a, b| a.doc.id.cmp(&b.doc.id));
         let findings: Vec<Vec<FindingIndex>> = list.iter().map(|rule| findings_of(&rule.when)).collect();
-        let (family_of, names) = families(&list, &findings, self.vocabulary);
-        for (i, rule) in list.iter().enumerate() {
-            let mut stands_for: Vec<usize> = rule
-                .doc
-                .stands_for
-                .iter()
-                .filter_map(|part| list.iter().position(|other| other.doc.id == *part))
-                .map(|part| family_of[part])
-                .collect();
+        let (family_of, names) = family::families(&list, &findings, self.vocabulary);
+        for (i, (rule, findings)) in list.iter().zip(findings).enumerate() {
+            let place_of = |part: &String| list.binary_search_by(|other| other.doc.id.cmp(part)).ok();
+            let mut stands_for: Vec<u32> =
+                rule.doc.stands_for.iter().filter_map(place_of).map(|part| to_u32(family_of[part])).collect();
             stands_for.sort_unstable();
             stands_for.dedup();
-            let choice = match rule.when.bare() {
-                Expr::Test(finding, Test::Option(_)) => Some(*finding),
-                _ => None,
-            };
-            rules.push(Rule {
+            let speaker = self.speaker(place, rule, &findings, family_of[i]);
+            self.speakers.push(speaker);
+            self.rules.push(Rule {
                 id: format!("{}.{}", condition.doc.id, rule.doc.id),
-                written: written(condition, rule, sets),
+                written: written(condition, rule, checked),
                 condition: place,
                 because: rule.doc.because.clone(),
                 when_text: rule.when.words(self.vocabulary),
@@ -291,15 +293,38 @@ impl<'a> Lowering<'a> {
                 weight_if_false: rule.if_false,
                 family_name: names[family_of[i]].clone(),
                 without: rule.without,
-                node: self.node(&rule.when),
-                family: family_of[i],
                 stands_for,
-                demographic: findings[i].iter().all(|finding| self.patient.contains(finding)),
-                choice,
-                findings: findings[i].clone(),
+                findings,
             });
         }
         names.len()
+    }
+
+    fn speaker(
+        &mut self,
+        condition: usize,
+        rule: &CheckedEvidence<'_>,
+        findings: &[FindingIndex],
+        family: usize,
+    ) -> Speaker {
+        let choice = match rule.when.bare() {
+            Expr::Test(finding, Test::Option(_)) => NonZeroU32::new(to_u32(finding.0 + 1)),
+            _ => None,
+        };
+        let program = self.program(&rule.when);
+        let table = Table::new(&self.words, program);
+        self.programs.push(program);
+        Speaker {
+            table: table.unwrap_or_default(),
+            has_table: table.is_some(),
+            condition: to_u32(condition),
+            if_true: rule.if_true,
+            if_false: rule.if_false,
+            family: to_u32(family),
+            choice,
+            is_joint: !rule.doc.stands_for.is_empty(),
+            demographic: findings.iter().all(|finding| self.patient.contains(finding)),
+        }
     }
 
     fn red_flags(&mut self, checked: &Checked<'_>) -> Vec<RedFlag> {
@@ -327,10 +352,11 @@ impl<'a> Lowering<'a> {
                     sign_text,
                     unless_text,
                     about_person: findings.iter().all(|&finding| self.vocabulary.get(finding).about_person),
-                    given: flag.given.as_ref().map(|expr| self.node(expr)),
+                    given: flag.given.as_ref().map(|expr| self.program(expr)),
                     given_may_be_unknown: flag.given_may_be_unknown,
-                    sign: self.node(&flag.sign),
-                    unless: flag.unless.as_ref().map(|expr| self.node(expr)),
+                    silent: false,
+                    sign: self.program(&flag.sign),
+                    unless: flag.unless.as_ref().map(|expr| self.program(expr)),
                     findings,
                 }
             })
@@ -352,10 +378,10 @@ impl<'a> Lowering<'a> {
 }
 
 /// The id by which a rule is written: of its condition, or of the evidence set that the condition includes.
-fn written(condition: &CheckedCondition<'_>, rule: &CheckedEvidence<'_>, sets: &[&EvidenceSetDoc]) -> String {
+fn written(condition: &CheckedCondition<'_>, rule: &CheckedEvidence<'_>, checked: &Checked<'_>) -> String {
     let own = condition.doc.evidence.iter().any(|own| std::ptr::eq(own, rule.doc));
-    let mut included = sets.iter().filter(|set| !own && condition.doc.include.contains(&set.id));
-    let owner = included.find(|set| set.evidence.iter().any(|one| std::ptr::eq(one, rule.doc)));
+    let included = checked.doc.evidence_sets.iter().filter(|set| !own && condition.doc.include.contains(&set.doc.id));
+    let owner = included.map(|set| &set.doc).find(|set| set.evidence.iter().any(|one| std::ptr::eq(one, rule.doc)));
     format!("{}.{}", owner.map_or(&condition.doc.id, |set| &set.id), rule.doc.id)
 }
 
@@ -383,77 +409,4 @@ fn collect_atoms(expr: &Expr, into: &mut BTreeSet<Atom>) {
             items.iter().for_each(|item| collect_atoms(item, into))
         }
     }
-}
-
-/// Rules that look at the same finding, or at findings of one family, are one family; a family that the author names
-/// joins all that bear the name. Joint rules form families among themselves, by the parts they share.
-fn families(
-    list: &[&CheckedEvidence<'_>],
-    findings: &[Vec<FindingIndex>],
-    vocabulary: &Vocabulary,
-) -> (Vec<usize>, Vec<String>) {
-    let mut keys: Vec<BTreeSet<String>> = Vec::new();
-    for (rule, findings) in list.iter().zip(findings) {
-        let own: BTreeSet<String> = if !rule.doc.stands_for.is_empty() {
-            rule.doc.stands_for.iter().map(|part| format!("joint {part}")).collect()
-        } else if let Some(family) = &rule.doc.family {
-            BTreeSet::from([family.clone()])
-        } else {
-            findings.iter().map(|&finding| vocabulary.get(finding).family.clone()).collect()
-        };
-        keys.push(own);
-    }
-    let mut group: Vec<usize> = (0..list.len()).collect();
-    loop {
-        let mut changed = false;
-        for i in 0..list.len() {
-            for j in 0..i {
-                if group[i] != group[j] && !keys[i].is_disjoint(&keys[j]) {
-                    let (low, high) = (group[i].min(group[j]), group[i].max(group[j]));
-                    group.iter_mut().filter(|g| **g == high).for_each(|g| *g = low);
-                    changed = true;
-                }
-            }
-        }
-        if !changed {
-            break;
-        }
-    }
-    let mut roots: Vec<usize> = group.clone();
-    roots.sort_unstable();
-    roots.dedup();
-    let names = roots
-        .iter()
-        .map(|root| {
-            let all: BTreeSet<&str> = (0..list.len())
-                .filter(|&i| group[i] == *root)
-                .flat_map(|i| keys[i].iter().map(String::as_str))
-                .collect();
-            all.into_iter().collect::<Vec<_>>().join(" + ")
-        })
-        .collect();
-    (group.iter().map(|g| roots.partition_point(|root| root < g)).collect(), names)
-}
-
-type TellKey = (Expr, Vec<FindingIndex>, Vec<FindingIndex>);
-
-fn tell_key(tell: &super::check::vocabulary::CheckedTell) -> TellKey {
-    (tell.when.clone(), tell.present.clone(), tell.absent.clone())
-}
-
-/// The longest way to each tell, so that one pass in this order mostly settles everything.
-fn strata(tells: &[super::check::vocabulary::CheckedTell], findings: usize) -> BTreeMap<TellKey, usize> {
-    let mut depth = vec![0_usize; findings];
-    for _ in 0..8 {
-        for tell in tells {
-            let from = findings_of(&tell.when).iter().map(|finding| depth[finding.0]).max().unwrap_or(0);
-            for target in tell.present.iter().chain(&tell.absent) {
-                depth[target.0] = depth[target.0].max((from + 1).min(8));
-            }
-        }
-    }
-    tells
-        .iter()
-        .map(|tell| (tell_key(tell), findings_of(&tell.when).iter().map(|finding| depth[finding.0]).max().unwrap_or(0)))
-        .collect()
 }

@@ -83,7 +83,7 @@ impl Coverage {
             rule.told_false += told(Truth::FALSE);
             rule.unknown += told(Truth::UNKNOWN);
             rule.both += told(Truth::BOTH);
-            rule.counted += usize::from(evaluation.rule_counts(place));
+            rule.counted += usize::from(evaluation.rule_counts(plan, place));
         }
         for (place, flag) in self.red_flags.iter_mut().enumerate() {
             let states = evaluation.flag_states(place);

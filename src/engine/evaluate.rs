@@ -1,83 +1,158 @@
 //! `(&Plan, &Findings) -> Evaluation`: total, deterministic, in dense ids.
 //!
 //! Owns what is true of each group of spots, the scores, the red flags and the urgency. It has no words (`explain`) and
-//! chooses no question (`question`).
+//! chooses no question (`question`). It pays for what a request touches, never for what the pack holds: a rule that
+//! nothing told can make speak is not read, a condition of which no rule was heard stands at its prior, which was summed
+//! when the plan was compiled. An [`Evaluation`] that is used again takes back only what it had touched, and allocates
+//! nothing once its lists have grown.
 
-pub mod score;
+pub(super) mod flag;
+mod marks;
+pub(super) mod reading;
+pub(super) mod score;
 
 use super::answer::{Outcome, UrgencyStatus};
 use super::finding::{Findings, GroupFindings};
-use super::plan::{Node, Plan};
-use super::submission::Reporter;
+use super::plan::Plan;
+use super::plan::program::to_u32;
 use super::truth::Truth;
 use super::urgency::Urgency;
-use super::vocabulary::{AskedOf, FindingIndex};
-use score::Scores;
+use super::vocabulary::FindingIndex;
+use flag::Flagged;
+use marks::Marks;
+use reading::Facts;
+use score::{Families, Heard, Scores, Tally};
 
-/// Everything that follows from what was told.
+pub use flag::FlagState;
+pub(super) use flag::is_askable;
+
+/// How many groups of spots an evaluation that is used again keeps room for; a request with more pays for its own.
+const GROUPS_KEPT: usize = 4;
+
+/// Everything that follows from what was told. It can be used again for other findings and other plans.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    pub(super) groups: Vec<GroupEvaluation>,
+    /// Those in use come first.
+    pool: Vec<GroupEvaluation>,
+    used: usize,
+    work: Work,
     pub(super) urgency: Urgency,
     pub(super) status: UrgencyStatus,
     pub(super) could_rise_to: Urgency,
 }
 
 /// One group of spots, together with the person.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct GroupEvaluation {
-    pub(super) atoms: Vec<Truth>,
-    /// Atoms that were told by something which was itself told both ways.
-    pub(super) contested: Vec<bool>,
-    pub(super) nodes: Vec<Reading>,
+    pub(super) facts: Facts,
     pub(super) scores: Scores,
-    pub(super) red_flags: Vec<FlagState>,
+    /// The red flags that were read, ascending. All others are dormant, and nothing makes them of consequence.
+    pub(super) flags: Vec<Flagged>,
     /// The urgency that conditions demand by their summed shares.
     pub(super) by_conditions: Urgency,
 }
 
-/// What a node was told, and what may be made of it.
-///
-/// A contradiction travels through derived findings, an alarm does not: what a contradicted finding tells is told (so a
-/// fired red flag stays fired), but it is no evidence and excludes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
-    /// The told bits; red flags fire on them.
-    pub(super) truth: Truth,
-    /// The same with whatever rests on a contradiction read as Both; scores count only this.
-    pub(super) evidence: Truth,
-    /// Not plainly false, a contradiction being read as the dangerous of its halves.
-    pub(super) can_be_true: bool,
-    /// Not plainly true, likewise.
-    pub(super) can_be_false: bool,
+/// What an evaluation works with and leaves empty.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Work {
+    pub(super) rules: Marks,
+    pub(super) flags: Marks,
+    pub(super) families: Families,
+    pub(super) ids: Vec<u32>,
+    findings: Vec<FindingIndex>,
 }
 
-/// Where a red flag stands in one group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FlagState {
-    /// Its signs were told.
-    Fired,
-    /// Live, not answered, and its precaution is what keeps the urgency up.
-    Precaution,
-    /// Not answered, somebody can answer it, and it could raise the urgency.
-    Open,
-    /// Not answered, and of no consequence now.
-    Dormant,
-    /// It cannot fire unless something told is contradicted.
-    Excluded,
+impl Work {
+    pub(super) fn reset(&mut self, plan: &Plan) {
+        self.rules.reset(plan.rules.len());
+        self.flags.reset(plan.red_flags.len());
+        self.families.reset(plan);
+    }
+
+    /// Marks every rule that what was heard since the mark can make speak.
+    pub(super) fn mark_speakers(&mut self, plan: &Plan, facts: &Facts, mark: usize) {
+        facts.shown_since(mark, |literal| {
+            plan.index.speakers_of.of(literal).iter().for_each(|&rule| self.rules.mark(rule));
+        });
+    }
+
+    /// Marks every red flag that looks at what was heard since the mark.
+    pub(super) fn mark_flags(&mut self, plan: &Plan, facts: &Facts, mark: usize) {
+        for &(atom, _) in facts.heard_since(mark) {
+            plan.index.flags_of.of(atom).iter().for_each(|&flag| self.flags.mark(flag));
+        }
+    }
+}
+
+/// Evaluates. Cannot fail: whatever could be wrong was refused when the findings were read.
+#[must_use]
+pub fn evaluate(plan: &Plan, findings: &Findings) -> Evaluation {
+    let mut evaluation = Evaluation::default();
+    evaluation.run(plan, findings);
+    evaluation
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self {
+            pool: Vec::new(),
+            used: 0,
+            work: Work::default(),
+            urgency: Urgency::SelfCare,
+            status: UrgencyStatus::Final,
+            could_rise_to: Urgency::SelfCare,
+        }
+    }
 }
 
 impl Evaluation {
+    /// Evaluates into this value, in place of what it held.
+    pub fn run(&mut self, plan: &Plan, findings: &Findings) {
+        self.used = findings.groups.len();
+        self.pool.truncate(self.used.max(GROUPS_KEPT));
+        self.pool.resize_with(self.used.max(self.pool.len()), GroupEvaluation::default);
+        self.work.reset(plan);
+        let Self { work, pool, .. } = self;
+        let groups = &mut pool[..findings.groups.len()];
+        for (group, told) in groups.iter_mut().zip(&findings.groups) {
+            group.run(plan, told, work);
+        }
+        let fired = groups.iter().filter_map(|group| group.fired_floor(plan)).max();
+        groups.iter_mut().for_each(|group| flag::stand_by(plan, group, fired));
+        let urgency = groups.iter().map(|group| group.urgency(plan)).max().unwrap_or(Urgency::SelfCare);
+        let mut could_rise_to = urgency;
+        for (group, told) in groups.iter_mut().zip(&findings.groups) {
+            let asked = (urgency, findings.reporter);
+            could_rise_to = could_rise_to.max(flag::open(plan, told, group, asked, &mut work.findings));
+        }
+        let is_open = |flag: &Flagged| matches!(flag.state, FlagState::Precaution | FlagState::Open);
+        let open = groups.iter().flat_map(|group| &group.flags).any(is_open);
+        self.status = if open { UrgencyStatus::Provisional } else { UrgencyStatus::Final };
+        (self.urgency, self.could_rise_to) = (urgency, could_rise_to);
+    }
+
+    /// Group by group, in the order of the findings.
+    pub(super) fn groups(&self) -> &[GroupEvaluation] {
+        &self.pool[..self.used]
+    }
+
     /// What a rule is evidence of, group by group: what its weight is chosen by.
     #[must_use]
     pub fn rule_truths(&self, plan: &Plan, rule: usize) -> Vec<Truth> {
-        self.groups.iter().map(|group| group.nodes[plan.rules[rule].node].evidence).collect()
+        self.groups().iter().map(|group| group.evidence(plan, rule)).collect()
     }
 
     /// Whether the weight of a rule is part of a score in any group.
     #[must_use]
-    pub fn rule_counts(&self, rule: usize) -> bool {
-        self.groups.iter().any(|group| matches!(group.scores.tallies[rule], score::Tally::Counted(_)))
+    pub fn rule_counts(&self, plan: &Plan, rule: usize) -> bool {
+        let (place, condition) = (to_u32(rule), plan.index.speakers[rule].condition);
+        self.groups().iter().any(|group| {
+            let heard = group.scores.heard_of(condition);
+            heard.iter().position(|heard| heard.rule == place).is_some_and(|place| {
+                let mut families = Families::for_one(plan.conditions[condition as usize].families);
+                matches!(families.tallies(plan, heard)[place], Tally::Counted(_))
+            })
+        })
     }
 
     /// The same under a plan with other weights and nothing else changed. What was told, and with it every red flag,
@@ -85,287 +160,103 @@ impl Evaluation {
     #[must_use]
     pub(super) fn reweighed(&self, plan: &Plan) -> Self {
         let mut changed = self.clone();
-        for group in &mut changed.groups {
-            group.scores = score::scores(plan, &group.nodes);
-            group.by_conditions = urgency_of_shares(plan, &group.scores);
-        }
-        changed.urgency =
-            changed.groups.iter().map(|group| group_urgency(plan, group)).max().unwrap_or(Urgency::SelfCare);
+        let Self { pool, work, used, .. } = &mut changed;
+        pool[..*used].iter_mut().for_each(|group| group.weigh(plan, work));
+        let urgency = changed.groups().iter().map(|group| group.urgency(plan)).max();
+        changed.urgency = urgency.unwrap_or(Urgency::SelfCare);
         changed
     }
 
     /// Where a red flag stands, group by group.
     #[must_use]
     pub fn flag_states(&self, flag: usize) -> Vec<FlagState> {
-        self.groups.iter().map(|group| group.red_flags[flag]).collect()
+        self.groups().iter().map(|group| group.flag(flag)).collect()
     }
 
     /// What was told of a red flag's `given`, where it has one, and of its `sign`, group by group.
     #[must_use]
     pub fn flag_truths(&self, plan: &Plan, flag: usize) -> Vec<(Option<Truth>, Truth)> {
         let flag = &plan.red_flags[flag];
-        self.groups
-            .iter()
-            .map(|group| (flag.given.map(|node| group.nodes[node].truth), group.nodes[flag.sign].truth))
-            .collect()
+        let truth = |group: &GroupEvaluation, program| group.facts.read(&plan.index.words, program).truth();
+        let of_group = |group| (flag.given.map(|given| truth(group, given)), truth(group, flag.sign));
+        self.groups().iter().map(of_group).collect()
+    }
+
+    /// How many rules were read: what nothing told can make speak is not among them.
+    #[must_use]
+    pub fn rules_read(&self) -> usize {
+        self.groups().iter().map(|group| group.scores.considered.len()).sum()
+    }
+
+    /// The rules that say something in one group, ascending, each by its place in the plan.
+    pub fn rules_heard(&self, group: usize) -> impl Iterator<Item = usize> {
+        self.groups()[group].scores.heard.iter().map(|heard| heard.rule as usize)
+    }
+
+    /// The conditions of one group that do not stand at their priors, ascending: each with its place in the plan and its
+    /// score in decibans.
+    pub fn scores(&self, group: usize) -> impl Iterator<Item = (usize, f64)> {
+        let standings = self.groups()[group].scores.standings.iter();
+        standings.map(|standing| (standing.condition as usize, standing.score.decibans()))
     }
 }
 
-/// Evaluates. Cannot fail: whatever could be wrong was refused when the findings were read.
-#[must_use]
-pub fn evaluate(plan: &Plan, findings: &Findings) -> Evaluation {
-    let mut groups: Vec<GroupEvaluation> = findings.groups.iter().map(|group| evaluate_group(plan, group)).collect();
-    let fired = groups.iter().filter_map(|group| fired_floor(plan, group)).max();
-    for group in &mut groups {
-        let live: Vec<bool> = plan.red_flags.iter().map(|flag| is_live(flag, &group.nodes)).collect();
-        for (state, (flag, live)) in group.red_flags.iter_mut().zip(plan.red_flags.iter().zip(live)) {
-            // A precaution at or below a floor that has fired for good changes nothing.
-            if *state == FlagState::Dormant && live && flag.while_unknown > fired.max(Some(Urgency::SelfCare)) {
-                *state = FlagState::Precaution;
-            }
+impl GroupEvaluation {
+    /// Evaluates one group, with its red flags fired, excluded or dormant.
+    fn run(&mut self, plan: &Plan, told: &GroupFindings, work: &mut Work) {
+        self.facts.reset(plan);
+        told.atoms.iter().for_each(|&(atom, truth)| self.facts.hear(atom, truth));
+        self.facts.settle(plan, 0);
+        work.mark_speakers(plan, &self.facts, 0);
+        self.scores.considered.clear();
+        work.rules.drain_into(&mut self.scores.considered);
+        self.weigh(plan, work);
+        plan.index.early_flags.iter().for_each(|&flag| work.flags.mark(flag));
+        work.mark_flags(plan, &self.facts, 0);
+        work.ids.clear();
+        work.flags.drain_into(&mut work.ids);
+        self.flags.clear();
+        self.flags.extend(work.ids.iter().map(|&flag| flag::flagged(plan, &self.facts, flag)));
+    }
+
+    /// Weighs what the rules that were read say.
+    fn weigh(&mut self, plan: &Plan, work: &mut Work) {
+        let scores = &mut self.scores;
+        scores.heard.clear();
+        for &rule in &scores.considered {
+            let speaker = &plan.index.speakers[rule as usize];
+            scores.heard.extend(Heard::of(rule, speaker, self.facts.evidence(plan, rule, speaker)));
         }
+        scores.tally(plan, &mut work.families);
+        self.by_conditions = scores.sums.urgency(plan);
     }
-    let urgency = groups.iter().map(|group| group_urgency(plan, group)).max().unwrap_or(Urgency::SelfCare);
-    let mut could_rise_to = urgency;
-    for (group, told) in groups.iter_mut().zip(&findings.groups) {
-        let screen = unanswered_screen(plan, told, group, findings.reporter);
-        for i in 0..plan.red_flags.len() {
-            let flag = &plan.red_flags[i];
-            let state = group.red_flags[i];
-            if flag.floor <= urgency || !matches!(state, FlagState::Dormant | FlagState::Precaution) {
-                continue;
-            }
-            let deciding = deciding_findings(plan, flag, &group.nodes);
-            let on_screen = deciding.iter().any(|finding| screen[finding.0]);
-            let answerable = deciding.iter().any(|&finding| is_askable(plan, told, group, finding, findings.reporter));
-            if answerable && (is_live(flag, &group.nodes) || on_screen) {
-                could_rise_to = could_rise_to.max(flag.floor);
-                if state == FlagState::Dormant {
-                    group.red_flags[i] = FlagState::Open;
-                }
-            }
-        }
+
+    /// What a rule is evidence of.
+    pub(super) fn evidence(&self, plan: &Plan, rule: usize) -> Truth {
+        self.facts.evidence(plan, to_u32(rule), &plan.index.speakers[rule])
     }
-    let open = |group: &GroupEvaluation| {
-        group.red_flags.iter().any(|state| matches!(state, FlagState::Precaution | FlagState::Open))
-    };
-    let status = if groups.iter().any(open) { UrgencyStatus::Provisional } else { UrgencyStatus::Final };
-    Evaluation { groups, urgency, status, could_rise_to }
-}
 
-/// One group, with its red flags fired, excluded or dormant.
-pub(super) fn evaluate_group(plan: &Plan, told: &GroupFindings) -> GroupEvaluation {
-    let mut atoms = told.atoms.clone();
-    let mut contested = vec![false; atoms.len()];
-    let nodes = settle(plan, &mut atoms, &mut contested);
-    let scores = score::scores(plan, &nodes);
-    let red_flags = plan
-        .red_flags
-        .iter()
-        .map(|flag| {
-            let given = flag.given.map(|node| nodes[node]);
-            let sign = nodes[flag.sign];
-            let unless = flag.unless.is_some_and(|node| nodes[node].evidence == Truth::TRUE);
-            if sign.truth.t() && given.is_none_or(|given| given.truth.t()) {
-                FlagState::Fired
-            } else if unless || !sign.can_be_true || given.is_some_and(|given| !given.can_be_true) {
-                FlagState::Excluded
-            } else {
-                FlagState::Dormant
-            }
-        })
-        .collect();
-    let by_conditions = urgency_of_shares(plan, &scores);
-    GroupEvaluation { atoms, contested, nodes, scores, red_flags, by_conditions }
-}
-
-/// Lets findings tell findings until nothing new is heard, and reads all nodes. Bits are only ever added, so this ends.
-fn settle(plan: &Plan, atoms: &mut [Truth], contested: &mut [bool]) -> Vec<Reading> {
-    loop {
-        let nodes = read_nodes(plan, atoms, contested);
-        let mut changed = false;
-        for tell in plan.tells.iter().filter(|tell| nodes[tell.node].truth.t()) {
-            let both = nodes[tell.node].evidence == Truth::BOTH;
-            let present = tell.present.iter().map(|&atom| (atom, Truth::TRUE));
-            for (atom, told) in present.chain(tell.absent.iter().map(|&atom| (atom, Truth::FALSE))) {
-                let heard = atoms[atom].hear(told);
-                changed |= heard != atoms[atom] || (both && !contested[atom]);
-                atoms[atom] = heard;
-                contested[atom] |= both;
-            }
-        }
-        if !changed {
-            return nodes;
-        }
+    /// Where a red flag stands.
+    pub(super) fn flag(&self, flag: usize) -> FlagState {
+        let place = self.flags.binary_search_by_key(&to_u32(flag), |flagged| flagged.flag);
+        place.map_or(FlagState::Dormant, |place| self.flags[place].state)
     }
-}
 
-fn read_nodes(plan: &Plan, atoms: &[Truth], contested: &[bool]) -> Vec<Reading> {
-    let mut nodes: Vec<Reading> = Vec::with_capacity(plan.nodes.len());
-    for node in &plan.nodes {
-        let reading = match node {
-            Node::Atom(atom) => {
-                let truth = atoms[*atom];
-                let evidence = if contested[*atom] { Truth::BOTH } else { truth };
-                let (can_be_true, can_be_false) = (evidence.possible(), evidence.negate().possible());
-                Reading { truth, evidence, can_be_true, can_be_false }
-            }
-            Node::Not(inner) => {
-                let inner = nodes[*inner];
-                Reading {
-                    truth: inner.truth.negate(),
-                    evidence: inner.evidence.negate(),
-                    can_be_true: inner.can_be_false,
-                    can_be_false: inner.can_be_true,
-                }
-            }
-            Node::All(items) => items
-                .iter()
-                .map(|&item| nodes[item])
-                .reduce(|a, b| Reading {
-                    truth: a.truth.and(b.truth),
-                    evidence: a.evidence.and(b.evidence),
-                    can_be_true: a.can_be_true && b.can_be_true,
-                    can_be_false: a.can_be_false || b.can_be_false,
-                })
-                .unwrap_or_default(),
-            Node::Any(items) => items
-                .iter()
-                .map(|&item| nodes[item])
-                .reduce(|a, b| Reading {
-                    truth: a.truth.or(b.truth),
-                    evidence: a.evidence.or(b.evidence),
-                    can_be_true: a.can_be_true || b.can_be_true,
-                    can_be_false: a.can_be_false && b.can_be_false,
-                })
-                .unwrap_or_default(),
-            Node::AtLeast(k, items) => {
-                let count = |holds: fn(&Reading) -> bool| items.iter().filter(|&&item| holds(&nodes[item])).count();
-                Reading {
-                    truth: Truth::at_least(*k, items.iter().map(|&item| nodes[item].truth)),
-                    evidence: Truth::at_least(*k, items.iter().map(|&item| nodes[item].evidence)),
-                    can_be_true: count(|reading| reading.can_be_true) >= *k,
-                    can_be_false: count(|reading| reading.can_be_false) + *k > items.len(),
-                }
-            }
-        };
-        nodes.push(reading);
+    fn floors<'a>(&'a self, plan: &'a Plan, wanted: FlagState) -> impl Iterator<Item = &'a super::plan::RedFlag> {
+        let flags = self.flags.iter().filter(move |flagged| flagged.state == wanted);
+        flags.map(|flagged| &plan.red_flags[flagged.flag as usize])
     }
-    nodes
-}
 
-fn fired_floor(plan: &Plan, group: &GroupEvaluation) -> Option<Urgency> {
-    flags_in(plan, group, FlagState::Fired).map(|flag| flag.floor).max()
-}
-
-fn flags_in<'a>(
-    plan: &'a Plan,
-    group: &'a GroupEvaluation,
-    wanted: FlagState,
-) -> impl Iterator<Item = &'a super::plan::RedFlag> {
-    plan.red_flags.iter().zip(&group.red_flags).filter(move |(_, state)| **state == wanted).map(|(flag, _)| flag)
-}
-
-/// The urgency that one group demands: a maximum, so that nothing lowers it.
-pub(super) fn group_urgency(plan: &Plan, group: &GroupEvaluation) -> Urgency {
-    let fired = fired_floor(plan, group);
-    let precaution = flags_in(plan, group, FlagState::Precaution).filter_map(|flag| flag.while_unknown).max();
-    let insufficient = (group.scores.outcome == Outcome::Insufficient).then_some(plan.header.insufficient_urgency);
-    [fired, precaution, insufficient, Some(group.by_conditions)]
-        .into_iter()
-        .flatten()
-        .max()
-        .unwrap_or(Urgency::SelfCare)
-}
-
-/// Danger is summed over conditions before it is compared: six rare dangers at 4 % each are one danger at 24 %.
-fn urgency_of_shares(plan: &Plan, scores: &Scores) -> Urgency {
-    Urgency::ALL
-        .into_iter()
-        .rev()
-        .find(|&level| {
-            plan.header.act_at[level.index()].is_some_and(|act_at| share_at_or_above(plan, scores, level) >= act_at)
-        })
-        .unwrap_or(Urgency::SelfCare)
-}
-
-/// Summed own shares of all conditions at this urgency or above.
-pub(super) fn share_at_or_above(plan: &Plan, scores: &Scores, level: Urgency) -> f64 {
-    plan.conditions
-        .iter()
-        .zip(&scores.own_shares)
-        .filter(|(condition, _)| condition.urgency >= level)
-        .map(|(_, share)| share)
-        .sum()
-}
-
-/// Whether what makes a red flag worth asking about is there.
-pub(super) fn is_live(flag: &super::plan::RedFlag, nodes: &[Reading]) -> bool {
-    flag.given.is_some_and(|node| nodes[node].truth.t() || (flag.given_may_be_unknown && nodes[node].can_be_true))
-}
-
-/// The findings, not told yet, that would decide a red flag; sorted.
-pub(super) fn deciding_findings(plan: &Plan, flag: &super::plan::RedFlag, nodes: &[Reading]) -> Vec<FindingIndex> {
-    let mut findings = Vec::new();
-    for node in flag.given.into_iter().chain([flag.sign]) {
-        undecided(plan, nodes, node, true, &mut findings);
+    /// The highest floor of the flags that fired.
+    pub(super) fn fired_floor(&self, plan: &Plan) -> Option<Urgency> {
+        self.floors(plan, FlagState::Fired).map(|flag| flag.floor).max()
     }
-    findings.sort_unstable();
-    findings.dedup();
-    findings
-}
 
-/// The findings, not told yet, that would decide a node either way; sorted.
-pub(super) fn undecided_findings(plan: &Plan, node: usize, nodes: &[Reading]) -> Vec<FindingIndex> {
-    let mut findings = Vec::new();
-    undecided(plan, nodes, node, true, &mut findings);
-    findings.sort_unstable();
-    findings.dedup();
-    findings
-}
-
-/// Collects what could still make `node` become `wanted`.
-fn undecided(plan: &Plan, nodes: &[Reading], node: usize, wanted: bool, into: &mut Vec<FindingIndex>) {
-    let reading = nodes[node];
-    let (done, possible) =
-        if wanted { (reading.truth.t(), reading.can_be_true) } else { (reading.truth.f(), reading.can_be_false) };
-    if done || !possible {
-        return;
+    /// The urgency that the group demands: a maximum, so that nothing lowers it.
+    pub(super) fn urgency(&self, plan: &Plan) -> Urgency {
+        let fired = self.fired_floor(plan);
+        let precaution = self.floors(plan, FlagState::Precaution).filter_map(|flag| flag.while_unknown).max();
+        let insufficient = (self.scores.outcome() == Outcome::Insufficient).then_some(plan.header.insufficient_urgency);
+        fired.max(precaution).max(insufficient).max(Some(self.by_conditions)).unwrap_or(Urgency::SelfCare)
     }
-    match &plan.nodes[node] {
-        Node::Atom(atom) => into.push(plan.atoms[*atom].finding),
-        Node::Not(inner) => undecided(plan, nodes, *inner, !wanted, into),
-        Node::All(items) | Node::Any(items) | Node::AtLeast(_, items) => {
-            items.iter().for_each(|&item| undecided(plan, nodes, item, wanted, into))
-        }
-    }
-}
-
-/// Whether this reporter could still be asked for a finding: not told, not derived, not "don't know", and a question exists.
-pub(super) fn is_askable(
-    plan: &Plan,
-    told: &GroupFindings,
-    group: &GroupEvaluation,
-    finding: FindingIndex,
-    reporter: Reporter,
-) -> bool {
-    let definition = plan.vocabulary.get(finding);
-    let may_answer = definition.asked_of == AskedOf::Patient || reporter == Reporter::Clinician;
-    let derived = plan.finding_atoms[finding.0].clone().any(|atom| group.atoms[atom] != Truth::UNKNOWN);
-    may_answer && !definition.ask.is_empty() && !told.told[finding.0] && !told.not_known[finding.0] && !derived
-}
-
-/// For each finding whether an unanswered screen question asks about it.
-fn unanswered_screen(plan: &Plan, told: &GroupFindings, group: &GroupEvaluation, reporter: Reporter) -> Vec<bool> {
-    let mut asked = vec![false; plan.findings().len()];
-    for ask in &plan.screen {
-        let findings = match ask {
-            super::plan::Ask::Finding(finding) => std::slice::from_ref(finding),
-            super::plan::Ask::Box(place) => &plan.boxes[*place].findings,
-        };
-        for &finding in findings {
-            asked[finding.0] = is_askable(plan, told, group, finding, reporter);
-        }
-    }
-    asked
 }

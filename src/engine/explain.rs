@@ -7,9 +7,11 @@ use super::answer::{
     Question, QuestionKind, QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason,
     UrgencyReasonKind, UrgencyStatus,
 };
-use super::evaluate::score::Tally;
-use super::evaluate::{Evaluation, FlagState, deciding_findings, group_urgency, share_at_or_above, undecided_findings};
+use super::evaluate::Evaluation;
+use super::evaluate::flag::{FlagState, Flagged, deciding};
+use super::evaluate::score::{Families, Tally};
 use super::finding::Findings;
+use super::plan::program::{Program, to_u32};
 use super::plan::{Ask, Plan};
 use super::question::{Asked, Why, contradicted, next_questions};
 use super::truth::Truth;
@@ -62,7 +64,7 @@ pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, option
         outcome,
         undetermined_share: groups.first().map_or(1.0, |group| group.undetermined_share),
         groups,
-        differentials: (0..evaluation.groups.len()).flat_map(|group| telling.differentials(group)).collect(),
+        differentials: (0..evaluation.groups().len()).flat_map(|group| telling.differentials(group)).collect(),
         next_questions: asked.iter().take(most).map(|asked| telling.question(asked)).collect(),
         should_stop,
         notices: telling.notices(),
@@ -87,22 +89,19 @@ impl Telling<'_> {
 
     fn listed(&self, group: usize) -> Vec<usize> {
         let most = if self.options.max_differentials == 0 { 10 } else { self.options.max_differentials };
-        let scores = &self.evaluation.groups[group].scores;
-        scores.ranking.iter().copied().filter(|&condition| scores.supported[condition]).take(most).collect()
+        self.evaluation.groups()[group].scores.ranking(self.plan, most)
     }
 
     fn groups(&self) -> Vec<Group> {
-        (0..self.evaluation.groups.len())
+        (0..self.evaluation.groups().len())
             .map(|place| {
-                let group = &self.evaluation.groups[place];
-                let listed: f64 = self.listed(place).iter().map(|&condition| group.scores.own_shares[condition]).sum();
-                let all: f64 = group.scores.own_shares.iter().sum();
+                let group = &self.evaluation.groups()[place];
                 Group {
                     group: self.group_name(place),
-                    urgency: group_urgency(self.plan, group),
-                    outcome: group.scores.outcome,
-                    undetermined_share: group.scores.undetermined,
-                    unlisted_share: (all - listed).max(0.0),
+                    urgency: group.urgency(self.plan),
+                    outcome: group.scores.outcome(),
+                    undetermined_share: group.scores.undetermined(),
+                    unlisted_share: group.scores.unlisted(self.plan, &self.listed(place)),
                     first_place: group
                         .scores
                         .first_place()
@@ -114,9 +113,10 @@ impl Telling<'_> {
 
     fn urgency_reasons(&self) -> Vec<UrgencyReason> {
         let mut reasons = Vec::new();
-        for (place, group) in self.evaluation.groups.iter().enumerate() {
-            for (flag, state) in self.plan.red_flags.iter().zip(&group.red_flags) {
-                let (kind, urgency, text) = match (state, flag.while_unknown) {
+        for (place, group) in self.evaluation.groups().iter().enumerate() {
+            for flagged in &group.flags {
+                let flag = &self.plan.red_flags[flagged.flag as usize];
+                let (kind, urgency, text) = match (flagged.state, flag.while_unknown) {
                     (FlagState::Fired, _) => {
                         (UrgencyReasonKind::RedFlag, flag.floor, format!("Red flag: {}. {}", flag.name, flag.because))
                     }
@@ -139,13 +139,12 @@ impl Telling<'_> {
     }
 
     fn other_reasons(&self, place: usize) -> Vec<UrgencyReason> {
-        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let (plan, group) = (self.plan, &self.evaluation.groups()[place]);
         let mut reasons = Vec::new();
         if group.by_conditions > Urgency::SelfCare {
             let level = group.by_conditions;
-            let share = share_at_or_above(plan, &group.scores, level);
-            let weightiest =
-                group.scores.ranking.iter().copied().find(|&condition| plan.conditions[condition].urgency >= level);
+            let share = group.scores.sums.share_at_or_above(level);
+            let weightiest = group.scores.weightiest(plan, level);
             let (id, name) = weightiest.map_or((String::new(), String::new()), |c| {
                 (plan.conditions[c].id.clone(), plan.conditions[c].name.clone())
             });
@@ -161,7 +160,7 @@ impl Telling<'_> {
                 text,
             });
         }
-        if group.scores.outcome == Outcome::Insufficient {
+        if group.scores.outcome() == Outcome::Insufficient {
             let urgency = plan.header.insufficient_urgency;
             let text = "Too little is known to tell the causes apart, so this is the safe default.".to_owned();
             reasons.push(UrgencyReason {
@@ -177,15 +176,15 @@ impl Telling<'_> {
 
     fn red_flags(&self) -> Vec<RedFlag> {
         let mut flags: Vec<RedFlag> = Vec::new();
-        for (place, group) in self.evaluation.groups.iter().enumerate() {
-            for (i, state) in group.red_flags.iter().enumerate() {
-                let state = match state {
+        for (place, group) in self.evaluation.groups().iter().enumerate() {
+            for flagged in &group.flags {
+                let state = match flagged.state {
                     FlagState::Fired => RedFlagState::Fired,
                     FlagState::Precaution => RedFlagState::Precaution,
                     FlagState::Open => RedFlagState::Open,
                     FlagState::Dormant | FlagState::Excluded => continue,
                 };
-                flags.push(self.red_flag(place, i, state));
+                flags.push(self.red_flag(place, flagged, state));
             }
         }
         flags.sort_by(|a, b| {
@@ -195,18 +194,19 @@ impl Telling<'_> {
         flags
     }
 
-    fn red_flag(&self, place: usize, flag: usize, state: RedFlagState) -> RedFlag {
-        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
-        let definition = &plan.red_flags[flag];
+    fn red_flag(&self, place: usize, flagged: &Flagged, state: RedFlagState) -> RedFlag {
+        let (plan, facts) = (self.plan, &self.evaluation.groups()[place].facts);
+        let definition = &plan.red_flags[flagged.flag as usize];
         let open = state == RedFlagState::Open;
         let both = |finding: &FindingIndex| {
-            let mut atoms = plan.finding_atoms[finding.0].clone();
-            atoms.any(|atom| group.contested[atom] || group.atoms[atom] == Truth::BOTH)
+            plan.finding_atoms[finding.0].clone().any(|atom| facts.atom(atom).evidence() == Truth::BOTH)
         };
         let findings: Vec<FindingIndex> =
             definition.findings.iter().copied().filter(|finding| self.is_told(place, finding)).collect();
-        let deciding =
-            if state == RedFlagState::Fired { Vec::new() } else { deciding_findings(plan, definition, &group.nodes) };
+        let mut undecided = Vec::new();
+        if state != RedFlagState::Fired {
+            deciding(plan, facts, definition, &mut undecided);
+        }
         RedFlag {
             id: definition.id.clone(),
             name: definition.name.clone(),
@@ -219,14 +219,20 @@ impl Telling<'_> {
             action: if open { String::new() } else { definition.action.clone() },
             contradicted: findings.iter().any(both),
             findings: plan.ids(&findings),
-            deciding_findings: plan.ids(&deciding),
+            deciding_findings: self.sorted_ids(undecided),
             sources: if open { Vec::new() } else { plan.citations(&definition.sources) },
             group: if definition.about_person { String::new() } else { self.group_name(place) },
         }
     }
 
+    fn sorted_ids(&self, mut findings: Vec<FindingIndex>) -> Vec<String> {
+        findings.sort_unstable();
+        findings.dedup();
+        self.plan.ids(&findings)
+    }
+
     fn differentials(&self, place: usize) -> Vec<Differential> {
-        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let (plan, group) = (self.plan, &self.evaluation.groups()[place]);
         let listed = self.listed(place);
         listed
             .into_iter()
@@ -243,9 +249,9 @@ impl Telling<'_> {
                         summary: condition.summary.clone(),
                         part_of: condition.part_of.map_or(String::new(), |parent| plan.conditions[parent].id.clone()),
                     },
-                    score_decibans: group.scores.scores[index].decibans(),
-                    share: group.scores.shares[index],
-                    own_share: group.scores.own_shares[index],
+                    score_decibans: group.scores.score(plan, index).decibans(),
+                    share: group.scores.share(plan, index),
+                    own_share: group.scores.own_share(plan, index),
                     urgency: condition.urgency,
                     contributions: if self.options.omit_rationale {
                         Vec::new()
@@ -261,7 +267,7 @@ impl Telling<'_> {
     }
 
     fn contributions(&self, place: usize, index: usize) -> Vec<Contribution> {
-        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let (plan, group) = (self.plan, &self.evaluation.groups()[place]);
         let condition = &plan.conditions[index];
         let mut list = vec![Contribution {
             rule_id: format!("{}.prior", condition.id),
@@ -277,15 +283,19 @@ impl Telling<'_> {
             sources: plan.citations(&condition.prior_sources),
             grade: "judgement".to_owned(),
         }];
-        let mut rules: Vec<(usize, Weight, Counting, Option<usize>)> = condition
-            .rules
-            .clone()
-            .filter_map(|rule| match group.scores.tallies[rule] {
-                Tally::Silent => None,
-                Tally::Counted(weight) => Some((rule, weight, Counting::Counted, None)),
-                Tally::AlreadyCounted(weight, by) => Some((rule, weight, Counting::AlreadyCounted, Some(by))),
-                Tally::Replaced(weight, by) => Some((rule, weight, Counting::Replaced, Some(by))),
-                Tally::Contradicted(weight) => Some((rule, weight, Counting::Contradicted, None)),
+        let heard = group.scores.heard_of(to_u32(index));
+        let tallies = Families::for_one(condition.families).tallies(plan, heard);
+        let mut rules: Vec<(usize, Weight, Counting, Option<u32>)> = heard
+            .iter()
+            .zip(tallies)
+            .map(|(heard, tally)| {
+                let (weight, counting, by) = match tally {
+                    Tally::Counted(weight) => (weight, Counting::Counted, None),
+                    Tally::AlreadyCounted(weight, by) => (weight, Counting::AlreadyCounted, Some(by)),
+                    Tally::Replaced(weight, by) => (weight, Counting::Replaced, Some(by)),
+                    Tally::Contradicted(weight) => (weight, Counting::Contradicted, None),
+                };
+                (heard.rule as usize, weight, counting, by)
             })
             .collect();
         rules.sort_by(|a, b| a.2.cmp(&b.2).then(b.1.0.abs().cmp(&a.1.0.abs())).then(a.0.cmp(&b.0)));
@@ -301,7 +311,7 @@ impl Telling<'_> {
                 findings: self.told_of(place, &rule.findings),
                 family: rule.family_name.clone(),
                 counting,
-                counted_by: by.map_or(String::new(), |by| plan.rules[by].id.clone()),
+                counted_by: by.map_or(String::new(), |by| plan.rules[by as usize].id.clone()),
                 sources: plan.citations(&rule.sources),
                 grade: rule.grade.to_owned(),
             }
@@ -316,22 +326,20 @@ impl Telling<'_> {
     }
 
     fn is_told(&self, place: usize, finding: &FindingIndex) -> bool {
-        let atoms = &self.evaluation.groups[place].atoms;
-        self.plan.finding_atoms[finding.0].clone().any(|atom| atoms[atom] != Truth::UNKNOWN)
+        self.evaluation.groups()[place].facts.finding(self.plan, *finding) != Truth::UNKNOWN
     }
 
     fn undecided(&self, place: usize, index: usize) -> Vec<Undecided> {
-        let (plan, group) = (self.plan, &self.evaluation.groups[place]);
+        let (plan, facts) = (self.plan, &self.evaluation.groups()[place].facts);
+        let program = |rule: usize| -> Program { plan.index.programs[rule] };
         plan.conditions[index]
             .rules
             .clone()
-            .filter(|&rule| group.nodes[plan.rules[rule].node].truth == Truth::UNKNOWN)
+            .filter(|&rule| facts.read(&plan.index.words, program(rule)).truth() == Truth::UNKNOWN)
             .map(|rule| {
-                let rule = &plan.rules[rule];
-                Undecided {
-                    rule_id: rule.id.clone(),
-                    findings: plan.ids(&undecided_findings(plan, rule.node, &group.nodes)),
-                }
+                let mut findings = Vec::new();
+                facts.undecided(plan, program(rule), &mut findings);
+                Undecided { rule_id: plan.rules[rule].id.clone(), findings: self.sorted_ids(findings) }
             })
             .collect()
     }
@@ -408,7 +416,7 @@ impl Telling<'_> {
 
     fn notices(&self) -> Vec<Notice> {
         let mut notices = self.findings.notices.clone();
-        for (place, group) in self.evaluation.groups.iter().enumerate() {
+        for (place, group) in self.evaluation.groups().iter().enumerate() {
             for index in contradicted(self.plan, &self.findings.groups[place], group) {
                 let finding = self.plan.vocabulary.get(index);
                 let text = format!(
@@ -439,9 +447,12 @@ impl Telling<'_> {
             .clone()
             .filter(|_| self.evaluation.urgency < Urgency::Urgent)?;
         let mut seen: BTreeSet<String> = net.watch_for.iter().cloned().collect();
-        for (place, group) in self.evaluation.groups.iter().enumerate() {
-            let leaders =
-                self.listed(place).into_iter().filter(|&condition| group.scores.shares[condition] >= 0.1).take(2);
+        for (place, group) in self.evaluation.groups().iter().enumerate() {
+            let leaders = self
+                .listed(place)
+                .into_iter()
+                .filter(|&condition| group.scores.share(self.plan, condition) >= 0.1)
+                .take(2);
             for sign in leaders.flat_map(|condition| &self.plan.conditions[condition].watch_for) {
                 if seen.insert(sign.clone()) {
                     net.watch_for.push(sign.clone());

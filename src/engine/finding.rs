@@ -4,13 +4,14 @@
 //! an observed value. After it nothing can fail.
 
 use super::answer::{Notice, NoticeKind};
+use super::plan::program::to_u32;
 use super::plan::{Plan, Test, millionths};
 use super::submission::{Age, Observation, Reporter, Sex, Submission, Value, Violation};
 use super::suggest;
 use super::truth::Truth;
 use super::unit::{self, Unit};
 use super::vocabulary::{Finding, FindingIndex, Kind};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// What is known of one patient. Only [`Findings::read`] makes one.
 #[derive(Debug, Clone)]
@@ -23,18 +24,18 @@ pub struct Findings {
     pub(super) notices: Vec<Notice>,
 }
 
-/// What is known of one group of spots together with the person.
+/// What is known of one group of spots together with the person: only what was told, each list sorted.
 #[derive(Debug, Clone)]
 pub struct GroupFindings {
     pub(super) name: String,
-    /// One truth an atom, as told.
-    pub(super) atoms: Vec<Truth>,
-    /// For each finding whether anything was told.
-    pub(super) told: Vec<bool>,
-    /// For each finding whether the answer was "don't know".
-    pub(super) not_known: Vec<bool>,
+    /// The atoms of the findings that were told.
+    pub(super) atoms: Vec<(u32, Truth)>,
+    /// Findings of which anything was told.
+    pub(super) told: Vec<FindingIndex>,
+    /// Findings to which the answer was "don't know".
+    pub(super) not_known: Vec<FindingIndex>,
     /// Findings told with two different values.
-    pub(super) contradicted: BTreeSet<FindingIndex>,
+    pub(super) contradicted: Vec<FindingIndex>,
 }
 
 /// A value that fits its finding.
@@ -330,13 +331,9 @@ impl Reading<'_> {
         let groups = names
             .into_iter()
             .map(|name| {
-                let mut group = GroupFindings::empty(plan, name.clone());
-                let mine = self.statements.iter().filter(|s| about_person(s) || s.group == name);
-                let mut first: BTreeMap<FindingIndex, &Known> = BTreeMap::new();
-                for statement in mine {
-                    group.hear(plan, statement, &mut first);
-                }
-                group
+                let mine: Vec<&Statement> =
+                    self.statements.iter().filter(|s| about_person(s) || s.group == name).collect();
+                GroupFindings::hear(plan, name, mine)
             })
             .collect();
         let unused: BTreeSet<FindingIndex> =
@@ -354,48 +351,57 @@ impl Reading<'_> {
 }
 
 impl GroupFindings {
-    fn empty(plan: &Plan, name: String) -> Self {
-        let findings = plan.findings().len();
-        Self {
-            name,
-            atoms: vec![Truth::UNKNOWN; plan.atoms.len()],
-            told: vec![false; findings],
-            not_known: vec![false; findings],
-            contradicted: BTreeSet::new(),
-        }
-    }
-
-    fn hear<'a>(&mut self, plan: &Plan, statement: &'a Statement, first: &mut BTreeMap<FindingIndex, &'a Known>) {
-        let finding = statement.finding;
-        if statement.value == Known::Nothing {
-            self.not_known[finding.0] = true;
-            return;
-        }
-        self.told[finding.0] = true;
-        let before = first.entry(finding).or_insert(&statement.value);
-        // A multiple choice may be told in several parts.
-        if **before != statement.value && !matches!(plan.vocabulary.get(finding).kind, Kind::MultipleChoice { .. }) {
-            self.contradicted.insert(finding);
-        }
-        for atom in plan.finding_atoms[finding.0].clone() {
-            let truth = match (&statement.value, plan.atoms[atom].test) {
-                (Known::Present(present), Test::Present) => Truth::told(*present),
-                (Known::Number(number), test) => Truth::told(test.holds(*number)),
-                (Known::Options(chosen, _), Test::Option(option)) if chosen.contains(&option) => Truth::TRUE,
-                (Known::Options(_, true), Test::Option(_)) => Truth::FALSE,
-                _ => Truth::UNKNOWN,
-            };
-            self.atoms[atom] = self.atoms[atom].hear(truth);
-            if self.atoms[atom] == Truth::BOTH {
-                self.contradicted.insert(finding);
+    fn hear(plan: &Plan, name: String, mut statements: Vec<&Statement>) -> Self {
+        let mut group =
+            Self { name, atoms: Vec::new(), told: Vec::new(), not_known: Vec::new(), contradicted: Vec::new() };
+        statements.sort_by_key(|statement| statement.finding);
+        for same in statements.chunk_by(|a, b| a.finding == b.finding) {
+            let finding = same[0].finding;
+            let values: Vec<&Known> = same.iter().map(|s| &s.value).filter(|value| **value != Known::Nothing).collect();
+            if values.len() < same.len() {
+                group.not_known.push(finding);
+            }
+            let Some(first) = values.first() else { continue };
+            group.told.push(finding);
+            // A multiple choice may be told in several parts.
+            let in_parts = matches!(plan.vocabulary.get(finding).kind, Kind::MultipleChoice { .. });
+            let mut contradicted = !in_parts && values.iter().any(|value| value != first);
+            for atom in plan.finding_atoms[finding.0].clone() {
+                let test = plan.atoms[atom].test;
+                let truth = values.iter().fold(Truth::UNKNOWN, |truth, value| truth.hear(value.tells(test)));
+                contradicted |= truth == Truth::BOTH;
+                if truth != Truth::UNKNOWN {
+                    group.atoms.push((to_u32(atom), truth));
+                }
+            }
+            if contradicted {
+                group.contradicted.push(finding);
             }
         }
+        group
     }
 
-    /// Tells one atom more, as a supposed answer.
-    pub(super) fn suppose(&mut self, atom: usize, finding: FindingIndex, truth: Truth) {
-        self.atoms[atom] = self.atoms[atom].hear(truth);
-        self.told[finding.0] = true;
+    /// Whether anything was told of a finding.
+    pub(super) fn is_told(&self, finding: FindingIndex) -> bool {
+        self.told.binary_search(&finding).is_ok()
+    }
+
+    /// Whether the answer was "don't know".
+    pub(super) fn is_not_known(&self, finding: FindingIndex) -> bool {
+        self.not_known.binary_search(&finding).is_ok()
+    }
+}
+
+impl Known {
+    /// What the value tells about a comparison.
+    fn tells(&self, test: Test) -> Truth {
+        match (self, test) {
+            (Known::Present(present), Test::Present) => Truth::told(*present),
+            (Known::Number(number), test) => Truth::told(test.holds(*number)),
+            (Known::Options(chosen, _), Test::Option(option)) if chosen.contains(&option) => Truth::TRUE,
+            (Known::Options(_, true), Test::Option(_)) => Truth::FALSE,
+            _ => Truth::UNKNOWN,
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod evaluate;
 mod explain;
 mod finding;
 pub mod mutate;
+pub mod odds;
 pub mod outline;
 mod parse;
 pub mod plan;
@@ -79,6 +80,20 @@ pub fn compile_pack(files: &[SourceFile]) -> Result<CompiledPack, Vec<Diagnostic
 /// # Errors
 /// All violations of the submission; nothing else can fail.
 pub fn answer(plan: &Plan, submission: &Submission, options: &AnswerOptions) -> Result<Answer, Vec<Violation>> {
+    answer_with(&mut Evaluation::default(), plan, submission, options)
+}
+
+/// The same with an evaluation that is used again, whatever plan and patient it was used for before: a worker keeps one.
+///
+/// # Errors
+/// All violations of the submission; nothing else can fail.
+pub fn answer_with(
+    evaluation: &mut Evaluation,
+    plan: &Plan,
+    submission: &Submission,
+    options: &AnswerOptions,
+) -> Result<Answer, Vec<Violation>> {
     let findings = Findings::read(plan, submission)?;
-    Ok(explain(plan, &findings, &evaluate(plan, &findings), options))
+    evaluation.run(plan, &findings);
+    Ok(explain(plan, &findings, evaluation, options))
 }

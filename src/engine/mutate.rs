@@ -78,10 +78,10 @@ impl Gist {
     /// What `evaluation` says under `plan`.
     #[must_use]
     pub fn of(plan: &Plan, evaluation: &Evaluation) -> Self {
-        let fired = |place: &usize| evaluation.groups.iter().any(|group| group.red_flags[*place] == FlagState::Fired);
+        let fired = |place: &usize| evaluation.groups().iter().any(|group| group.flag(*place) == FlagState::Fired);
         Gist {
-            first_places: evaluation.groups.iter().map(|group| group.scores.first_place()).collect(),
-            outcomes: evaluation.groups.iter().map(|group| group.scores.outcome).collect(),
+            first_places: evaluation.groups().iter().map(|group| group.scores.first_place()).collect(),
+            outcomes: evaluation.groups().iter().map(|group| group.scores.outcome()).collect(),
             urgency: evaluation.urgency,
             fired: (0..plan.red_flags.len()).filter(fired).map(|place| plan.red_flags[place].id.clone()).collect(),
         }
@@ -131,16 +131,15 @@ pub fn all(plan: &Plan) -> Vec<Mutation> {
 pub fn apply(plan: &mut Plan, mutation: &Mutation) {
     for &place in &mutation.places {
         if mutation.kind == Kind::DropFlag {
-            plan.red_flags.remove(place);
+            plan.red_flags[place].silent = true;
             continue;
         }
-        let rule = &mut plan.rules[place];
+        let rule = &plan.rules[place];
+        let (if_true, if_false) = (rule.weight_if_true, rule.weight_if_false);
         match mutation.kind {
-            Kind::FlipIfTrue => rule.weight_if_true = rule.weight_if_true.negate(),
-            Kind::FlipIfFalse => rule.weight_if_false = rule.weight_if_false.negate(),
-            Kind::DropFlag | Kind::DropRule => {
-                (rule.weight_if_true, rule.weight_if_false) = (Weight::ZERO, Weight::ZERO);
-            }
+            Kind::FlipIfTrue => plan.reweigh(place, if_true.negate(), if_false),
+            Kind::FlipIfFalse => plan.reweigh(place, if_true, if_false.negate()),
+            Kind::DropFlag | Kind::DropRule => plan.reweigh(place, Weight::ZERO, Weight::ZERO),
         }
     }
 }
@@ -149,10 +148,10 @@ pub fn apply(plan: &mut Plan, mutation: &Mutation) {
 pub fn undo(plan: &mut Plan, original: &Plan, mutation: &Mutation) {
     for &place in &mutation.places {
         if mutation.kind == Kind::DropFlag {
-            plan.red_flags.insert(place, original.red_flags[place].clone());
+            plan.red_flags[place].silent = false;
         } else {
-            plan.rules[place].weight_if_true = original.rules[place].weight_if_true;
-            plan.rules[place].weight_if_false = original.rules[place].weight_if_false;
+            let rule = &original.rules[place];
+            plan.reweigh(place, rule.weight_if_true, rule.weight_if_false);
         }
     }
 }
@@ -177,13 +176,13 @@ pub fn evaluate_changed(plan: &Plan, mutation: &Mutation, case: &Case, unchanged
 /// nothing, so neither its sign nor its rule matters; an excluded red flag does nothing.
 #[must_use]
 pub fn matters(plan: &Plan, mutation: &Mutation, evaluation: &Evaluation) -> bool {
-    evaluation.groups.iter().any(|group| {
+    evaluation.groups().iter().any(|group| {
         mutation.places.iter().any(|&place| {
             if mutation.kind == Kind::DropFlag {
-                return matches!(group.red_flags[place], FlagState::Fired | FlagState::Precaution);
+                return matches!(group.flag(place), FlagState::Fired | FlagState::Precaution);
             }
             let rule = &plan.rules[place];
-            let truth = group.nodes[rule.node].evidence;
+            let truth = group.evidence(plan, place);
             let if_true = truth == Truth::TRUE && rule.weight_if_true != Weight::ZERO;
             let if_false = truth == Truth::FALSE && rule.weight_if_false != Weight::ZERO;
             match mutation.kind {

@@ -1,12 +1,17 @@
 //! A compiled pack: dense, resolved, immutable. What `evaluate` reads and `explain` quotes.
 //!
 //! Owns the data structure. Only `compile` builds one, and only from what `check` accepted, so that a plan needs no
-//! further checking.
+//! further checking. What people read stands in the lists of structs; what an evaluation reads stands once more in
+//! [`Index`], in flat arrays, so that it pulls no text through the caches.
+
+pub(super) mod program;
 
 use super::answer::{Advice, Citation};
+use super::odds::Sum;
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Vocabulary};
 use super::weight::Weight;
+use program::{Postings, Program, Table, Words};
 use std::ops::Range;
 
 pub use super::vocabulary::{AskedOf, Finding, Kind, OptionDef};
@@ -35,12 +40,10 @@ pub struct Plan {
     pub(super) atoms: Vec<Atom>,
     /// For each finding its stretch of `atoms`.
     pub(super) finding_atoms: Vec<Range<usize>>,
-    /// Children come before their parents.
-    pub(super) nodes: Vec<Node>,
-    /// What findings tell of findings, in an order in which mostly one round is enough.
-    pub(super) tells: Vec<Tell>,
     /// Which findings any rule, red flag or derived finding looks at.
     pub(super) used: Vec<bool>,
+    /// What an evaluation reads.
+    pub(super) index: Index,
 }
 
 /// Who and what a pack is.
@@ -170,15 +173,8 @@ pub struct Rule {
     pub findings: Vec<FindingIndex>,
     /// P(finding | something else), where the author gave one.
     pub without: Option<f64>,
-    pub(super) node: usize,
-    /// The family's number within the condition.
-    pub(super) family: usize,
     /// The families that a joint rule stands for, sorted; empty for other rules.
-    pub(super) stands_for: Vec<usize>,
-    /// Looks at age and sex alone, which never make an answer sufficient.
-    pub(super) demographic: bool,
-    /// The choice whose options it looks at, where it looks at exactly one option.
-    pub(super) choice: Option<FindingIndex>,
+    pub(super) stands_for: Vec<u32>,
 }
 
 impl Rule {
@@ -214,11 +210,13 @@ pub struct RedFlag {
     pub unless_text: String,
     /// True when all its findings are about the person.
     pub about_person: bool,
-    pub(super) given: Option<usize>,
+    pub(super) given: Option<Program>,
     /// Live also while `given` is unknown.
     pub(super) given_may_be_unknown: bool,
-    pub(super) sign: usize,
-    pub(super) unless: Option<usize>,
+    /// Taken out, to find out who would miss it; never so in a plan that is served.
+    pub(super) silent: bool,
+    pub(super) sign: Program,
+    pub(super) unless: Option<Program>,
     pub(super) findings: Vec<FindingIndex>,
 }
 
@@ -260,22 +258,81 @@ pub(super) fn millionths(value: f64) -> i64 {
     millionths
 }
 
-/// A connective over earlier nodes, or an atom.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Node {
-    Atom(usize),
-    Not(usize),
-    All(Vec<usize>),
-    Any(Vec<usize>),
-    AtLeast(usize, Vec<usize>),
+/// What an evaluation reads, in flat arrays by dense ids. Untouched entries are never read.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    /// All programs.
+    pub words: Words,
+    /// What an evaluation needs of each rule, in the order of `rules`.
+    pub speakers: Vec<Speaker>,
+    /// The program of each rule.
+    pub programs: Vec<Program>,
+    /// What an evaluation needs of each condition.
+    pub standings: Vec<Prior>,
+    /// What findings tell of findings.
+    pub tells: Vec<Tell>,
+    /// From an atom to the tells that look at it.
+    pub tells_of: Postings,
+    /// From a literal to the rules that it can make speak. A rule is posted under the cheapest set of literals of which
+    /// one must have been told before the rule can say anything at all.
+    pub speakers_of: Postings,
+    /// From an atom to all rules that look at it.
+    pub rules_of: Postings,
+    /// From an atom to the red flags that look at it.
+    pub flags_of: Postings,
+    /// Red flags that can be of consequence before anything about them was told, sorted.
+    pub early_flags: Vec<u32>,
+    /// For each finding whether the screen asks about it.
+    pub on_screen: Vec<bool>,
+    /// For each finding the boxes that it is in.
+    pub boxes_of: Postings,
+    /// For each finding P(finding | something else), where a rule that looks at it alone gives one.
+    pub without: Vec<Option<f64>>,
+    /// Summed odds of all conditions of each urgency while nothing was told.
+    pub odds: [Sum; 5],
+    /// The second sum of the entropy while nothing was told.
+    pub weighted: Sum,
+    /// For each urgency the conditions at it or above, the most likely first while nothing was told.
+    pub by_prior: [Vec<u32>; 5],
+    /// For each condition those that are part of it, directly or through others.
+    pub parts_of: Postings,
+    /// The most families that a condition has.
+    pub most_families: usize,
 }
 
-/// When `node` is True, the atoms are told; when it is Both, they are told both ways.
+/// What an evaluation needs of a rule, in one line of the cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(super) struct Speaker {
+    /// Its program as a table; without a meaning where the program is too large for one.
+    pub table: Table,
+    pub condition: u32,
+    pub if_true: Weight,
+    pub if_false: Weight,
+    /// The family's number within the condition.
+    pub family: u32,
+    /// The choice whose option it looks at, where it looks at exactly one option.
+    pub choice: Option<std::num::NonZeroU32>,
+    pub is_joint: bool,
+    pub has_table: bool,
+    /// Looks at age and sex alone, which never make an answer sufficient.
+    pub demographic: bool,
+}
+
+/// What an evaluation needs of a condition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prior {
+    pub odds: Sum,
+    pub prior: Weight,
+    pub urgency: Urgency,
+}
+
+/// When `when` is told true, the atoms are told; when it rests on a contradiction, they are told both ways.
 #[derive(Debug, Clone)]
 pub(super) struct Tell {
-    pub node: usize,
-    pub present: Vec<usize>,
-    pub absent: Vec<usize>,
+    pub when: Program,
+    pub present: Vec<u32>,
+    pub absent: Vec<u32>,
 }
 
 impl Plan {
@@ -283,6 +340,14 @@ impl Plan {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         self.vocabulary.findings()
+    }
+
+    /// Gives a rule other weights, to find out who would miss the old ones. A rule is posted for the directions that had a
+    /// weight when it was compiled: a sign may change or a weight go, but none may come where there was none.
+    pub(super) fn reweigh(&mut self, rule: usize, if_true: Weight, if_false: Weight) {
+        let (for_people, for_scores) = (&mut self.rules[rule], &mut self.index.speakers[rule]);
+        (for_people.weight_if_true, for_people.weight_if_false) = (if_true, if_false);
+        (for_scores.if_true, for_scores.if_false) = (if_true, if_false);
     }
 
     /// The place of a condition.

@@ -5,10 +5,11 @@
 use serde::Deserialize;
 
 /// How soon somebody should act, from the mildest to the most urgent. The order of the variants is the order of urgency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
     /// Nothing but care at home.
+    #[default]
     SelfCare,
     /// An appointment when it is convenient.
     Routine,

@@ -1,227 +1,257 @@
 //! Scores and shares of conditions, and which weight counts.
 //!
 //! Owns families, joint rules, the silence of contradicted evidence, and the ranking. Evidence is the output, not a trace
-//! beside it: a score is by definition the sum of the contributions that are marked as counted.
+//! beside it: a score is by definition the sum of the contributions that are marked as counted. Only conditions of which a
+//! rule was heard are looked at; the others stand at their priors.
 
 use super::super::answer::Outcome;
-use super::super::plan::Plan;
+use super::super::odds::{Sum, odds};
+use super::super::plan::program::to_u32;
+use super::super::plan::{Plan, Speaker};
 use super::super::truth::Truth;
-use super::super::vocabulary::FindingIndex;
+use super::super::urgency::Urgency;
 use super::super::weight::Weight;
-use super::Reading;
-use std::ops::Range;
+use std::cmp::Reverse;
 
 /// What one rule brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tally {
-    /// Nothing: not decided, or no weight in the direction that holds.
-    Silent,
     /// Its weight is part of the score.
     Counted(Weight),
     /// A stronger rule of its family counts.
-    AlreadyCounted(Weight, usize),
+    AlreadyCounted(Weight, u32),
     /// A joint rule, or the chosen option, stands in its place.
-    Replaced(Weight, usize),
+    Replaced(Weight, u32),
     /// What it looks at was told both ways; the weight is what it would have been if true.
     Contradicted(Weight),
 }
 
+/// A rule that says something: it has a weight in the direction that holds, or it is contradicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    pub rule: u32,
+    /// Zero when contradicted.
+    pub weight: Weight,
+    /// True, False or Both.
+    pub evidence: Truth,
+}
+
+impl Heard {
+    /// What a rule says, if anything.
+    #[inline]
+    pub fn of(rule: u32, speaker: &Speaker, evidence: Truth) -> Option<Self> {
+        let weight = match evidence {
+            Truth::TRUE => speaker.if_true,
+            Truth::FALSE => speaker.if_false,
+            _ => Weight::ZERO,
+        };
+        (weight != Weight::ZERO || evidence == Truth::BOTH).then_some(Heard { rule, weight, evidence })
+    }
+}
+
+/// Where a condition stands of which a rule was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub condition: u32,
+    /// Prior and counted weights.
+    pub score: Weight,
+    /// From how many families positive evidence counts beyond prior, age and sex: none, one, or two and more.
+    pub families: u8,
+    /// Where what was heard of it begins among all that was heard.
+    pub heard: u32,
+}
+
+impl Standing {
+    /// Whether something told supports it.
+    pub fn is_supported(&self) -> bool {
+        self.families > 0
+    }
+}
+
+/// The order of the ranking, the first place being the greatest: by score, then severity, then id.
+pub type Rank = (Weight, Urgency, Reverse<u32>);
+
+/// The place of a condition in the ranking.
+pub fn rank(plan: &Plan, standing: &Standing) -> Rank {
+    let urgency = plan.index.standings[standing.condition as usize].urgency;
+    (standing.score, urgency, Reverse(standing.condition))
+}
+
+/// Odds that follow from standings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OddsSums {
+    /// Of all conditions of each urgency.
+    pub by_urgency: [Sum; 5],
+}
+
+impl OddsSums {
+    /// Puts a condition at a score where it was at another.
+    pub fn replace(&mut self, plan: &Plan, condition: u32, before: Option<Weight>, now: Weight) {
+        let prior = &plan.index.standings[condition as usize];
+        let before = before.map_or(prior.odds, |score| Sum::of(odds(score)));
+        let sum = &mut self.by_urgency[prior.urgency.index()];
+        *sum -= before;
+        *sum += Sum::of(odds(now));
+    }
+
+    /// All odds, with those of "something else".
+    pub fn total(&self) -> Sum {
+        Sum::ONE + self.by_urgency.iter().copied().sum()
+    }
+
+    /// Summed share of all conditions at this urgency or above.
+    pub fn share_at_or_above(&self, level: Urgency) -> f64 {
+        let sum: Sum = self.by_urgency[level.index()..].iter().copied().sum();
+        sum.value() / self.total().value()
+    }
+
+    /// Danger is summed over conditions before it is compared: six rare dangers at 4 % each are one danger at 24 %.
+    pub fn urgency(&self, plan: &Plan) -> Urgency {
+        let total = self.total().value();
+        let mut sum = Sum::ZERO;
+        for level in Urgency::ALL.into_iter().rev() {
+            sum += self.by_urgency[level.index()];
+            if plan.header.act_at[level.index()].is_some_and(|act_at| sum.value() / total >= act_at) {
+                return level;
+            }
+        }
+        Urgency::SelfCare
+    }
+}
+
 /// The scores of one group.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scores {
-    /// One a rule.
-    pub tallies: Vec<Tally>,
-    /// One a condition: prior and counted weights.
-    pub scores: Vec<Weight>,
-    /// Each condition's own share; with `undetermined` they sum to 1.
-    pub own_shares: Vec<f64>,
-    /// Own share and those of all parts.
-    pub shares: Vec<f64>,
-    /// Share of "something else".
-    pub undetermined: f64,
-    /// Conditions, first place first.
-    pub ranking: Vec<usize>,
-    /// Conditions with positive counted evidence beyond prior, age and sex.
-    pub supported: Vec<bool>,
-    /// Whether any condition has such evidence from two families.
-    pub outcome: Outcome,
-    /// The sum of odds, for what an answer would be worth.
-    pub total_odds: f64,
+    /// Rules that were read, ascending: all that can say anything are among them.
+    pub considered: Vec<u32>,
+    /// Rules that say something, ascending, so those of one condition stand together.
+    pub heard: Vec<Heard>,
+    /// Conditions of which a rule was heard, ascending.
+    pub standings: Vec<Standing>,
+    /// The sums behind the shares.
+    pub sums: OddsSums,
+    /// All odds, as a float.
+    pub total: f64,
+    /// The best condition that something told supports.
+    pub best: Option<Rank>,
+    /// How many conditions have positive evidence from two families.
+    pub determined: usize,
 }
 
 impl Scores {
-    /// The best condition that something told supports; `None` while too little is known.
-    #[must_use]
-    pub fn first_place(&self) -> Option<usize> {
-        let supported = || self.ranking.iter().copied().find(|&condition| self.supported[condition]);
-        (self.outcome == Outcome::Determined).then(supported).flatten()
-    }
-
-    /// Shannon entropy of the shares, in nats.
-    #[must_use]
-    pub fn entropy(&self) -> f64 {
-        let term = |share: f64| if share > 0.0 { -share * libm::log(share) } else { 0.0 };
-        self.own_shares.iter().copied().map(term).sum::<f64>() + term(self.undetermined)
-    }
-}
-
-pub(super) fn scores(plan: &Plan, nodes: &[Reading]) -> Scores {
-    let mut tallies = vec![Tally::Silent; plan.rules.len()];
-    let mut scores = Vec::with_capacity(plan.conditions.len());
-    let mut supported = Vec::with_capacity(plan.conditions.len());
-    let mut outcome = Outcome::Insufficient;
-    for condition in &plan.conditions {
-        let families = tally(plan, condition.rules.clone(), condition.families, nodes, &mut tallies);
-        let counted = tallies[condition.rules.clone()].iter().map(|tally| match tally {
-            Tally::Counted(weight) => *weight,
-            _ => Weight::ZERO,
-        });
-        scores.push(counted.fold(condition.prior, |sum, weight| sum + weight));
-        supported.push(families >= 1);
-        if families >= 2 {
-            outcome = Outcome::Determined;
-        }
-    }
-    let odds: Vec<f64> = scores.iter().map(|score| score.ratio()).collect();
-    let total_odds = 1.0 + odds.iter().sum::<f64>();
-    let own_shares: Vec<f64> = odds.iter().map(|odds| odds / total_odds).collect();
-    let mut shares = own_shares.clone();
-    for (place, condition) in plan.conditions.iter().enumerate() {
-        let mut parent = condition.part_of;
-        while let Some(ancestor) = parent {
-            shares[ancestor] += own_shares[place];
-            parent = plan.conditions[ancestor].part_of;
-        }
-    }
-    let mut ranking: Vec<usize> = (0..plan.conditions.len()).collect();
-    // Conditions are sorted by id, so a stable sort breaks the last ties by id.
-    ranking
-        .sort_by(|&a, &b| scores[b].cmp(&scores[a]).then(plan.conditions[b].urgency.cmp(&plan.conditions[a].urgency)));
-    Scores {
-        tallies,
-        scores,
-        own_shares,
-        shares,
-        undetermined: 1.0 / total_odds,
-        ranking,
-        supported,
-        outcome,
-        total_odds,
-    }
-}
-
-/// Tallies the rules of one condition and returns from how many families positive evidence counts.
-fn tally(plan: &Plan, rules: Range<usize>, families: usize, nodes: &[Reading], tallies: &mut [Tally]) -> usize {
-    let chosen = chosen_options(plan, rules.clone(), nodes);
-    let mut best: Vec<Best> = vec![Best::default(); families];
-    let mut replaced_by: Vec<Option<usize>> = vec![None; families];
-    for rule in rules.clone() {
-        let weight = heard_weight(plan, rule, nodes);
-        if weight != Weight::ZERO && plan.rules[rule].is_joint() {
-            best[plan.rules[rule].family].see(rule, weight);
-        }
-    }
-    // The joint rule that counts stands for the parts of all joint rules of its family that hold.
-    for rule in rules.clone() {
-        let joint = &plan.rules[rule];
-        if joint.is_joint() && heard_weight(plan, rule, nodes) != Weight::ZERO {
-            let counting = best[joint.family].holder(rule);
-            for &part in &joint.stands_for {
-                replaced_by[part].get_or_insert(counting);
+    /// Tallies what was heard.
+    pub fn tally(&mut self, plan: &Plan, families: &mut Families) {
+        self.standings.clear();
+        self.sums = OddsSums { by_urgency: plan.index.odds };
+        (self.best, self.determined) = (None, 0);
+        let condition_of = |heard: &Heard| plan.index.speakers[heard.rule as usize].condition;
+        let mut start = 0;
+        for heard in self.heard.chunk_by(|a, b| condition_of(a) == condition_of(b)) {
+            let standing = Standing { heard: to_u32(start), ..families.standing(plan, condition_of(&heard[0]), heard) };
+            start += heard.len();
+            self.sums.replace(plan, standing.condition, None, standing.score);
+            if standing.is_supported() {
+                self.best = self.best.max(Some(rank(plan, &standing)));
             }
+            self.determined += usize::from(standing.families > 1);
+            self.standings.push(standing);
         }
+        self.total = self.sums.total().value();
     }
-    for rule in rules.clone() {
-        let weight = heard_weight(plan, rule, nodes);
-        let family = plan.rules[rule].family;
-        if weight != Weight::ZERO
-            && !plan.rules[rule].is_joint()
-            && replaced_by[family].is_none()
-            && silenced(plan, rule, nodes, &chosen).is_none()
-        {
-            best[family].see(rule, weight);
+
+    /// Whether any condition has positive evidence from two families.
+    pub fn outcome(&self) -> Outcome {
+        if self.determined > 0 { Outcome::Determined } else { Outcome::Insufficient }
+    }
+
+    /// The best condition that something told supports; `None` while too little is known.
+    pub fn first_place(&self) -> Option<usize> {
+        self.best.filter(|_| self.determined > 0).map(|(_, _, Reverse(condition))| condition as usize)
+    }
+
+    /// The conditions that something told supports, first place first, at most so many.
+    pub fn ranking(&self, plan: &Plan, most: usize) -> Vec<usize> {
+        let supported = self.standings.iter().filter(|standing| standing.is_supported());
+        let mut ranks: Vec<Rank> = supported.map(|standing| rank(plan, standing)).collect();
+        if most < ranks.len() {
+            ranks.select_nth_unstable_by(most, |a, b| b.cmp(a));
+            ranks.truncate(most);
         }
+        ranks.sort_unstable_by(|a, b| b.cmp(a));
+        ranks.into_iter().map(|(_, _, Reverse(condition))| condition as usize).collect()
     }
-    for rule in rules.clone() {
-        tallies[rule] = one(plan, rule, nodes, &chosen, &best, &replaced_by);
+
+    /// The most likely of all conditions at this urgency or above, told of or not.
+    pub fn weightiest(&self, plan: &Plan, level: Urgency) -> Option<usize> {
+        let told = self.standings.iter().map(|standing| rank(plan, standing)).filter(|rank| rank.1 >= level).max();
+        let untold = plan.index.by_prior[level.index()].iter().find(|&&place| self.standing(place).is_none());
+        let untold = untold.map(|&place| {
+            let prior = &plan.index.standings[place as usize];
+            (prior.prior, prior.urgency, Reverse(place))
+        });
+        told.max(untold).map(|(_, _, Reverse(condition))| condition as usize)
     }
-    positive_families(plan, rules, tallies)
+
+    /// Where a condition stands, if a rule of it was heard.
+    pub fn standing(&self, condition: u32) -> Option<&Standing> {
+        let place = self.standings.binary_search_by_key(&condition, |standing| standing.condition).ok()?;
+        Some(&self.standings[place])
+    }
+
+    /// The score of any condition.
+    pub fn score(&self, plan: &Plan, condition: usize) -> Weight {
+        let standing = self.standing(to_u32(condition));
+        standing.map_or(plan.conditions[condition].prior, |standing| standing.score)
+    }
+
+    fn odds(&self, plan: &Plan, condition: usize) -> Sum {
+        Sum::of(odds(self.score(plan, condition)))
+    }
+
+    /// A condition's own share; with `undetermined` they sum to 1.
+    pub fn own_share(&self, plan: &Plan, condition: usize) -> f64 {
+        self.odds(plan, condition).value() / self.total
+    }
+
+    /// Own share and those of all parts.
+    pub fn share(&self, plan: &Plan, condition: usize) -> f64 {
+        let parts = plan.index.parts_of.of(to_u32(condition)).iter().map(|&part| self.odds(plan, part as usize));
+        (self.odds(plan, condition) + parts.sum()).value() / self.total
+    }
+
+    /// Share of "something else".
+    pub fn undetermined(&self) -> f64 {
+        1.0 / self.total
+    }
+
+    /// The summed own shares of all conditions but these.
+    pub fn unlisted(&self, plan: &Plan, listed: &[usize]) -> f64 {
+        let listed: Sum = listed.iter().map(|&condition| self.odds(plan, condition)).sum();
+        (self.sums.total() - Sum::ONE - listed).value() / self.total
+    }
+
+    /// What was heard of one condition.
+    pub fn heard_of(&self, condition: u32) -> &[Heard] {
+        let Ok(place) = self.standings.binary_search_by_key(&condition, |standing| standing.condition) else {
+            return &[];
+        };
+        let end = self.standings.get(place + 1).map_or(self.heard.len(), |next| next.heard as usize);
+        &self.heard[self.standings[place].heard as usize..end]
+    }
 }
 
-fn one(
-    plan: &Plan,
-    rule: usize,
-    nodes: &[Reading],
-    chosen: &[(FindingIndex, usize)],
-    best: &[Best],
-    replaced_by: &[Option<usize>],
-) -> Tally {
-    let this = &plan.rules[rule];
-    if nodes[this.node].evidence == Truth::BOTH {
-        let weight = if this.weight_if_true == Weight::ZERO { this.weight_if_false } else { this.weight_if_true };
-        return Tally::Contradicted(weight);
-    }
-    let weight = heard_weight(plan, rule, nodes);
-    if weight == Weight::ZERO {
-        return Tally::Silent;
-    }
-    if !this.is_joint() {
-        if let Some(by) = replaced_by[this.family] {
-            return Tally::Replaced(weight, by);
-        }
-        if let Some(by) = silenced(plan, rule, nodes, chosen) {
-            return Tally::Replaced(weight, by);
-        }
-    }
-    let best = &best[this.family];
-    let counting = if weight > Weight::ZERO { best.positive } else { best.negative };
-    match counting {
-        Some((holder, _)) if holder != rule => Tally::AlreadyCounted(weight, holder),
-        _ => Tally::Counted(weight),
-    }
-}
-
-/// The weight in the direction that holds; zero when undecided or contradicted.
-fn heard_weight(plan: &Plan, rule: usize, nodes: &[Reading]) -> Weight {
-    let rule = &plan.rules[rule];
-    match nodes[rule.node].evidence {
-        Truth::TRUE => rule.weight_if_true,
-        Truth::FALSE => rule.weight_if_false,
-        _ => Weight::ZERO,
-    }
-}
-
-/// Choices of which an option is True, with the rule that says so.
-fn chosen_options(plan: &Plan, rules: Range<usize>, nodes: &[Reading]) -> Vec<(FindingIndex, usize)> {
-    rules
-        .filter_map(|rule| {
-            plan.rules[rule]
-                .choice
-                .filter(|_| {
-                    nodes[plan.rules[rule].node].evidence == Truth::TRUE
-                        && plan.rules[rule].weight_if_true != Weight::ZERO
-                })
-                .map(|choice| (choice, rule))
-        })
-        .collect()
-}
-
-/// A True option silences the False ones of the same choice.
-fn silenced(plan: &Plan, rule: usize, nodes: &[Reading], chosen: &[(FindingIndex, usize)]) -> Option<usize> {
-    let this = &plan.rules[rule];
-    let choice = this.choice.filter(|_| nodes[this.node].evidence == Truth::FALSE)?;
-    chosen.iter().find(|(finding, _)| *finding == choice).map(|(_, by)| *by)
-}
-
-/// The largest positive and the largest negative weight of a family, each with the first rule that holds it.
+/// The largest positive and the largest negative weight of a family, each with the first rule that holds it, and the joint
+/// rule that stands in its place.
 #[derive(Debug, Clone, Copy, Default)]
 struct Best {
-    positive: Option<(usize, Weight)>,
-    negative: Option<(usize, Weight)>,
+    positive: Option<(u32, Weight)>,
+    negative: Option<(u32, Weight)>,
+    replaced_by: Option<u32>,
 }
 
 impl Best {
-    fn see(&mut self, rule: usize, weight: Weight) {
+    fn see(&mut self, heard: &Heard) {
+        let (rule, weight) = (heard.rule, heard.weight);
         if weight > Weight::ZERO && self.positive.is_none_or(|(_, best)| weight > best) {
             self.positive = Some((rule, weight));
         }
@@ -230,23 +260,152 @@ impl Best {
         }
     }
 
-    fn holder(&self, otherwise: usize) -> usize {
+    fn holder(&self, otherwise: u32) -> u32 {
         self.positive.or(self.negative).map_or(otherwise, |(rule, _)| rule)
     }
 }
 
-/// From how many families positive evidence counts; a joint rule brings those that it stands for.
-fn positive_families(plan: &Plan, rules: Range<usize>, tallies: &[Tally]) -> usize {
-    let mut families: Vec<usize> = Vec::new();
-    for rule in rules {
-        let this = &plan.rules[rule];
-        let counts = matches!(tallies[rule], Tally::Counted(weight) if weight > Weight::ZERO);
-        if !counts || this.demographic {
-            continue;
-        }
-        if this.is_joint() { families.extend(&this.stands_for) } else { families.push(this.family) }
+/// The families of one condition at a time.
+#[derive(Debug, Clone, Default)]
+pub struct Families {
+    best: Vec<Best>,
+    /// Families whose entry is not empty, some more than once.
+    used: Vec<u32>,
+}
+
+impl Families {
+    /// Makes room for the families of any condition of a plan.
+    pub fn reset(&mut self, plan: &Plan) {
+        self.clear();
+        self.best.resize(plan.index.most_families, Best::default());
     }
-    families.sort_unstable();
-    families.dedup();
-    families.len()
+
+    /// With room for one condition of so many families.
+    pub fn for_one(families: usize) -> Self {
+        Self { best: vec![Best::default(); families], used: Vec::new() }
+    }
+
+    fn clear(&mut self) {
+        for family in self.used.drain(..) {
+            self.best[family as usize] = Best::default();
+        }
+    }
+
+    fn of(&mut self, family: u32) -> &mut Best {
+        self.used.push(family);
+        &mut self.best[family as usize]
+    }
+
+    /// Where a condition stands after what was heard of it.
+    pub fn standing(&mut self, plan: &Plan, condition: u32, heard: &[Heard]) -> Standing {
+        let prior = plan.index.standings[condition as usize].prior;
+        let mut support = Support::default();
+        if let [alone] = heard {
+            // Most conditions have one rule that speaks, and nothing can stand against it.
+            if alone.weight > Weight::ZERO {
+                support.add(plan, alone.rule);
+            }
+            return Standing { condition, score: prior + alone.weight, families: support.families, heard: 0 };
+        }
+        self.collect(plan, heard);
+        let mut score = prior;
+        // A family that was used twice is met twice, and is empty the second time.
+        while let Some(family) = self.used.pop() {
+            let best = std::mem::take(&mut self.best[family as usize]);
+            if let Some((rule, weight)) = best.positive {
+                score = score + weight;
+                support.add(plan, rule);
+            }
+            if let Some((_, weight)) = best.negative {
+                score = score + weight;
+            }
+        }
+        Standing { condition, score, families: support.families, heard: 0 }
+    }
+
+    fn collect(&mut self, plan: &Plan, heard: &[Heard]) {
+        let speaker = |heard: &Heard| &plan.index.speakers[heard.rule as usize];
+        let joint = || heard.iter().filter(|heard| speaker(heard).is_joint && heard.weight != Weight::ZERO);
+        for heard in joint() {
+            self.of(speaker(heard).family).see(heard);
+        }
+        // The joint rule that counts stands for the parts of all joint rules of its family that hold.
+        for heard in joint() {
+            let counting = self.best[speaker(heard).family as usize].holder(heard.rule);
+            for &part in &plan.rules[heard.rule as usize].stands_for {
+                self.of(part).replaced_by.get_or_insert(counting);
+            }
+        }
+        for single in heard.iter().filter(|heard| !speaker(heard).is_joint && heard.weight != Weight::ZERO) {
+            let family = speaker(single).family;
+            if self.best[family as usize].replaced_by.is_none() && silenced(plan, single, heard).is_none() {
+                self.of(family).see(single);
+            }
+        }
+    }
+
+    /// What each of the rules of one condition that were heard brings.
+    pub fn tallies(&mut self, plan: &Plan, heard: &[Heard]) -> Vec<Tally> {
+        self.collect(plan, heard);
+        let tallies = heard.iter().map(|one| self.tally(plan, one, heard)).collect();
+        self.clear();
+        tallies
+    }
+
+    fn tally(&self, plan: &Plan, one: &Heard, heard: &[Heard]) -> Tally {
+        let speaker = &plan.index.speakers[one.rule as usize];
+        if one.evidence == Truth::BOTH {
+            let speaks_when_true = speaker.if_true != Weight::ZERO;
+            return Tally::Contradicted(if speaks_when_true { speaker.if_true } else { speaker.if_false });
+        }
+        let best = &self.best[speaker.family as usize];
+        if !speaker.is_joint
+            && let Some(by) = best.replaced_by.or_else(|| silenced(plan, one, heard))
+        {
+            return Tally::Replaced(one.weight, by);
+        }
+        let counting = if one.weight > Weight::ZERO { best.positive } else { best.negative };
+        match counting {
+            Some((holder, _)) if holder != one.rule => Tally::AlreadyCounted(one.weight, holder),
+            _ => Tally::Counted(one.weight),
+        }
+    }
+}
+
+/// A True option silences the False ones of the same choice: the rule that says so.
+fn silenced(plan: &Plan, one: &Heard, heard: &[Heard]) -> Option<u32> {
+    let choice = plan.index.speakers[one.rule as usize].choice.filter(|_| one.evidence == Truth::FALSE)?;
+    let chosen = heard
+        .iter()
+        .find(|other| other.evidence == Truth::TRUE && plan.index.speakers[other.rule as usize].choice == Some(choice));
+    chosen.map(|chosen| chosen.rule)
+}
+
+/// Counts families with positive evidence; a joint rule brings those that it stands for.
+#[derive(Default)]
+struct Support {
+    first: Option<u32>,
+    families: u8,
+}
+
+impl Support {
+    fn add(&mut self, plan: &Plan, rule: u32) {
+        let speaker = &plan.index.speakers[rule as usize];
+        if speaker.demographic {
+            return;
+        }
+        if speaker.is_joint {
+            plan.rules[rule as usize].stands_for.iter().for_each(|&family| self.see(family));
+        } else {
+            self.see(speaker.family);
+        }
+    }
+
+    fn see(&mut self, family: u32) {
+        if *self.first.get_or_insert(family) != family {
+            self.families = 2;
+        } else {
+            self.families = self.families.max(1);
+        }
+    }
 }

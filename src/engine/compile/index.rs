@@ -1,0 +1,191 @@
+//! What leads where: postings, summed priors, and everything else that lets an evaluation leave out what nothing touched.
+//!
+//! Owns the construction of [`Index`], and in it the choice of the literals under which a rule is posted.
+
+use super::super::odds::{Sum, odds, weighted};
+use super::super::plan::program::{Literal, Postings, Program, Step, Words, to_u32};
+use super::super::plan::{Ask, Atom, Condition, Index, Prior, QuestionBox, RedFlag, Rule, Speaker, Tell};
+use super::super::urgency::Urgency;
+use super::super::weight::Weight;
+
+/// The parts of a plan that the index is built from.
+pub struct Parts<'a> {
+    pub words: Words,
+    pub speakers: Vec<Speaker>,
+    pub programs: Vec<Program>,
+    pub tells: Vec<Tell>,
+    pub atoms: &'a [Atom],
+    pub findings: usize,
+    pub conditions: &'a [Condition],
+    pub rules: &'a [Rule],
+    pub red_flags: &'a [RedFlag],
+    pub boxes: &'a [QuestionBox],
+    pub screen: &'a [Ask],
+}
+
+/// Builds the index.
+pub fn index(parts: Parts<'_>) -> Index {
+    let Parts { words, speakers, programs, tells, atoms, .. } = parts;
+    let rules_of = rules_of(&words, &programs, atoms.len());
+    let tells_of = by_atom(&words, atoms.len(), tells.iter().map(|tell| vec![tell.when]));
+    let flag_programs =
+        |flag: &RedFlag| flag.given.into_iter().chain([flag.sign]).chain(flag.unless).collect::<Vec<Program>>();
+    let flags_of = by_atom(&words, atoms.len(), parts.red_flags.iter().map(flag_programs));
+    let mut on_screen = vec![false; parts.findings];
+    for ask in parts.screen {
+        match ask {
+            Ask::Finding(finding) => on_screen[finding.0] = true,
+            Ask::Box(place) => parts.boxes[*place].findings.iter().for_each(|finding| on_screen[finding.0] = true),
+        }
+    }
+    let early = |flag: &RedFlag| flag.given_may_be_unknown || flag.findings.iter().any(|finding| on_screen[finding.0]);
+    let early_flags = (0..).zip(parts.red_flags).filter(|(_, flag)| early(flag)).map(|(i, _)| i).collect();
+    let boxes_of = parts
+        .boxes
+        .iter()
+        .zip(0..)
+        .flat_map(|(item, place)| item.findings.iter().map(move |finding| (to_u32(finding.0), place)));
+    let (odds, weighted) = prior_sums(parts.conditions);
+    Index {
+        speakers_of: speakers_of((&words, &programs), &speakers, &rules_of, atoms),
+        boxes_of: Postings::new(parts.findings, boxes_of.collect()),
+        without: without(parts.rules, parts.findings),
+        standings: parts.conditions.iter().map(prior).collect(),
+        by_prior: by_prior(parts.conditions),
+        parts_of: parts_of(parts.conditions),
+        most_families: parts.conditions.iter().map(|condition| condition.families).max().unwrap_or(0),
+        words,
+        speakers,
+        programs,
+        tells,
+        tells_of,
+        rules_of,
+        flags_of,
+        early_flags,
+        on_screen,
+        odds,
+        weighted,
+    }
+}
+
+fn by_atom(words: &Words, atoms: usize, programs: impl Iterator<Item = Vec<Program>>) -> Postings {
+    let pairs = programs.zip(0..).flat_map(|(programs, item)| {
+        let literals = programs.into_iter().flat_map(|program| words.literals(program));
+        literals.map(move |literal| (literal / 2, item)).collect::<Vec<_>>()
+    });
+    Postings::new(atoms, pairs.collect())
+}
+
+fn rules_of(words: &Words, programs: &[Program], atoms: usize) -> Postings {
+    let pairs = programs
+        .iter()
+        .zip(0..)
+        .flat_map(|(program, rule)| words.literals(*program).map(move |literal| (literal / 2, rule)));
+    Postings::new(atoms, pairs.collect())
+}
+
+/// Posts every rule under the cheapest literals of which one must be told before it can speak, in each of the directions
+/// that have a weight. A rule without any weight is still listed when it is contradicted.
+fn speakers_of(
+    (words, programs): (&Words, &[Program]),
+    speakers: &[Speaker],
+    rules_of: &Postings,
+    atoms: &[Atom],
+) -> Postings {
+    let guards = Guards { words, costs: costs(rules_of, atoms) };
+    let mut pairs = Vec::with_capacity(speakers.len() * 2);
+    for (speaker, rule) in speakers.iter().zip(0_u32..) {
+        for (holds, weight) in [(true, speaker.if_true), (false, speaker.if_false)] {
+            if weight != Weight::ZERO || (holds && speaker.if_false == Weight::ZERO) {
+                let guard = guards.of(programs[rule as usize], holds);
+                pairs.extend(guard.into_iter().map(|literal| (literal, rule)));
+            }
+        }
+    }
+    Postings::new(atoms.len() * 2, pairs)
+}
+
+/// For each atom how many rules look at its finding: what authors write about most is also what is told most often.
+fn costs(rules_of: &Postings, atoms: &[Atom]) -> Vec<u64> {
+    let mut costs = Vec::with_capacity(atoms.len());
+    for stretch in atoms.chunk_by(|a, b| a.finding == b.finding) {
+        let range = costs.len()..costs.len() + stretch.len();
+        let cost = rules_of.of_all(range).len() as u64 + 1;
+        costs.resize(costs.len() + stretch.len(), cost);
+    }
+    costs
+}
+
+struct Guards<'a> {
+    words: &'a Words,
+    costs: Vec<u64>,
+}
+
+impl Guards<'_> {
+    /// Literals of which one must be told true before the program can be told `holds`.
+    fn of(&self, program: Program, holds: bool) -> Vec<Literal> {
+        let mut at = program.0 as usize;
+        self.cheapest(&mut at, holds).1
+    }
+
+    fn cheapest(&self, at: &mut usize, holds: bool) -> (u64, Vec<Literal>) {
+        let (wanted, of) = match self.words.step(at) {
+            Step::Literal(literal) => {
+                let literal = if holds { literal } else { literal ^ 1 };
+                return (self.costs[literal as usize / 2], vec![literal]);
+            }
+            Step::All(of) => (of, of),
+            Step::Any(of) => (1, of),
+            Step::AtLeast { wanted, of } => (wanted, of),
+        };
+        let mut items: Vec<(u64, Vec<Literal>)> = (0..of).map(|_| self.cheapest(at, holds)).collect();
+        items.sort();
+        // To be told true it needs `wanted` of its items, so whichever `of - wanted + 1` are watched, one is among them;
+        // to be told false it needs `of - wanted + 1` of them false.
+        let watched = if holds { of - wanted + 1 } else { wanted };
+        items.truncate(watched as usize);
+        let cost = items.iter().map(|(cost, _)| cost).sum();
+        (cost, items.into_iter().flat_map(|(_, literals)| literals).collect())
+    }
+}
+
+fn prior(condition: &Condition) -> Prior {
+    Prior { odds: Sum::of(odds(condition.prior)), prior: condition.prior, urgency: condition.urgency }
+}
+
+fn parts_of(conditions: &[Condition]) -> Postings {
+    let pairs = conditions.iter().enumerate().flat_map(|(place, condition)| {
+        let ancestors = std::iter::successors(condition.part_of, |&parent| conditions[parent].part_of);
+        ancestors.map(move |ancestor| (to_u32(ancestor), to_u32(place)))
+    });
+    Postings::new(conditions.len(), pairs.collect())
+}
+
+fn prior_sums(conditions: &[Condition]) -> ([Sum; 5], Sum) {
+    let mut sums = [Sum::ZERO; 5];
+    for condition in conditions {
+        sums[condition.urgency.index()] += Sum::of(odds(condition.prior));
+    }
+    (sums, conditions.iter().map(|condition| weighted(condition.prior)).sum())
+}
+
+fn by_prior(conditions: &[Condition]) -> [Vec<u32>; 5] {
+    let mut order: Vec<u32> = (0..).zip(conditions).map(|(place, _)| place).collect();
+    let key = |place: &u32| {
+        let condition = &conditions[*place as usize];
+        std::cmp::Reverse((condition.prior, condition.urgency))
+    };
+    order.sort_by_key(key);
+    Urgency::ALL
+        .map(|level| order.iter().copied().filter(|&place| conditions[place as usize].urgency >= level).collect())
+}
+
+fn without(rules: &[Rule], findings: usize) -> Vec<Option<f64>> {
+    let mut list = vec![None; findings];
+    for rule in rules {
+        if let ([finding], Some(without)) = (rule.findings.as_slice(), rule.without) {
+            list[finding.0].get_or_insert(without);
+        }
+    }
+    list
+}

@@ -1,0 +1,115 @@
+//! Red flags: which have fired, which are excluded, and which are still of consequence.
+//!
+//! Owns their states, precautions, and what could still raise the urgency. Only flags that something told touches are
+//! read, and those that matter before anything is told.
+
+use super::super::plan::{Plan, RedFlag};
+use super::super::submission::Reporter;
+use super::super::urgency::Urgency;
+use super::super::vocabulary::{AskedOf, FindingIndex};
+use super::reading::Facts;
+use super::{GroupEvaluation, GroupFindings, Truth};
+
+/// Where a red flag stands in one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlagState {
+    /// Its signs were told.
+    Fired,
+    /// Live, not answered, and its precaution is what keeps the urgency up.
+    Precaution,
+    /// Not answered, somebody can answer it, and it could raise the urgency.
+    Open,
+    /// Not answered, and of no consequence now.
+    Dormant,
+    /// It cannot fire unless something told is contradicted.
+    Excluded,
+}
+
+/// A red flag that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flagged {
+    pub flag: u32,
+    pub state: FlagState,
+    /// Whether what makes it worth asking about is there.
+    pub live: bool,
+}
+
+/// Reads a red flag: fired, excluded or dormant.
+pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
+    let definition = &plan.red_flags[flag as usize];
+    if definition.silent {
+        return Flagged { flag, state: FlagState::Excluded, live: false };
+    }
+    let words = &plan.index.words;
+    let given = definition.given.map(|given| facts.read(words, given));
+    let sign = facts.read(words, definition.sign);
+    let unless = || definition.unless.is_some_and(|unless| facts.read(words, unless).evidence() == Truth::TRUE);
+    let state = if sign.is_told_true() && given.is_none_or(|given| given.is_told_true()) {
+        FlagState::Fired
+    } else if !sign.can_be_true() || given.is_some_and(|given| !given.can_be_true()) || unless() {
+        FlagState::Excluded
+    } else {
+        FlagState::Dormant
+    };
+    let live =
+        given.is_some_and(|given| given.is_told_true() || (definition.given_may_be_unknown && given.can_be_true()));
+    Flagged { flag, state, live }
+}
+
+/// The findings, not told yet, that would decide a red flag; unsorted.
+pub fn deciding(plan: &Plan, facts: &Facts, flag: &RedFlag, into: &mut Vec<FindingIndex>) {
+    for program in flag.given.into_iter().chain([flag.sign]) {
+        facts.undecided(plan, program, into);
+    }
+}
+
+/// Whether this reporter could still be asked for a finding: not told, not derived, not "don't know", and a question exists.
+pub fn is_askable(plan: &Plan, told: &GroupFindings, facts: &Facts, finding: FindingIndex, reporter: Reporter) -> bool {
+    let definition = plan.vocabulary.get(finding);
+    let may_answer = definition.asked_of == AskedOf::Patient || reporter == Reporter::Clinician;
+    may_answer
+        && !definition.ask.is_empty()
+        && facts.finding(plan, finding) == Truth::UNKNOWN
+        && !told.is_told(finding)
+        && !told.is_not_known(finding)
+}
+
+/// Live flags that are not answered stand as precautions. One at or below a floor that has fired for good changes nothing.
+pub fn stand_by(plan: &Plan, group: &mut GroupEvaluation, fired: Option<Urgency>) {
+    let above = fired.max(Some(Urgency::SelfCare));
+    for flagged in &mut group.flags {
+        let precaution = plan.red_flags[flagged.flag as usize].while_unknown;
+        if flagged.state == FlagState::Dormant && flagged.live && precaution > above {
+            flagged.state = FlagState::Precaution;
+        }
+    }
+}
+
+/// Opens the flags that could raise the urgency and that somebody can answer; returns how far it could rise.
+pub fn open(
+    plan: &Plan,
+    told: &GroupFindings,
+    group: &mut GroupEvaluation,
+    (urgency, reporter): (Urgency, Reporter),
+    findings: &mut Vec<FindingIndex>,
+) -> Urgency {
+    let mut highest = urgency;
+    let facts = &group.facts;
+    for flagged in &mut group.flags {
+        let flag = &plan.red_flags[flagged.flag as usize];
+        if flag.floor <= urgency || !matches!(flagged.state, FlagState::Dormant | FlagState::Precaution) {
+            continue;
+        }
+        findings.clear();
+        deciding(plan, facts, flag, findings);
+        findings.retain(|&finding| is_askable(plan, told, facts, finding, reporter));
+        let on_screen = || findings.iter().any(|finding| plan.index.on_screen[finding.0]);
+        if !findings.is_empty() && (flagged.live || on_screen()) {
+            highest = highest.max(flag.floor);
+            if flagged.state == FlagState::Dormant {
+                flagged.state = FlagState::Open;
+            }
+        }
+    }
+    highest
+}

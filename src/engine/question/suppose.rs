@@ -1,0 +1,301 @@
+//! What an answer would change: supposed, followed through, and taken back.
+//!
+//! Owns the expected gain of a question. A supposed answer is heard by a copy of the facts; only the rules, conditions and
+//! red flags that it reaches are read again, and sums are corrected rather than summed anew.
+
+use super::super::evaluate::flag::{FlagState, Flagged, flagged};
+use super::super::evaluate::reading::Facts;
+use super::super::evaluate::score::{Heard, OddsSums, Rank, Scores, Standing, rank};
+use super::super::evaluate::{Evaluation, GroupEvaluation, Work};
+use super::super::odds::{Sum, entropy, weighted};
+use super::super::plan::program::to_u32;
+use super::super::plan::{Plan, Test};
+use super::super::truth::Truth;
+use super::super::urgency::Urgency;
+use super::super::vocabulary::{FindingIndex, Kind};
+use std::cmp::Reverse;
+
+/// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
+const ASSUMED_WITHOUT: f64 = 0.2;
+
+/// One group of an evaluation, ready to hear supposed answers.
+pub struct Supposing<'a> {
+    plan: &'a Plan,
+    base: &'a GroupEvaluation,
+    /// The urgency as it is.
+    urgency: Urgency,
+    /// What the other groups demand.
+    others: Urgency,
+    /// The red flags that can have a say, as they stand.
+    flags: Vec<Flagged>,
+    /// The supported conditions, first place first.
+    ranking: Vec<Rank>,
+    weighted: Sum,
+    facts: Facts,
+    work: Work,
+    /// Conditions that the supposed answer moves, ascending, each with its place in the ranking if it is supported.
+    moved: Vec<(u32, Option<Rank>)>,
+    heard: Vec<Heard>,
+    findings: Vec<FindingIndex>,
+    answers: Answers,
+}
+
+/// What would be if an answer were given.
+struct After {
+    first_place: Option<usize>,
+    urgency: Urgency,
+    odds: Sum,
+    weighted: Sum,
+}
+
+impl<'a> Supposing<'a> {
+    /// Makes a group ready.
+    pub fn new(plan: &'a Plan, evaluation: &'a Evaluation, group: usize) -> Self {
+        let base = &evaluation.groups()[group];
+        let has_a_say =
+            |flag: &&Flagged| matches!(flag.state, FlagState::Fired | FlagState::Open | FlagState::Precaution);
+        let others = evaluation.groups().iter().enumerate().filter(|(other, _)| *other != group);
+        let mut ranking: Vec<Rank> =
+            base.scores.standings.iter().filter(|s| s.is_supported()).map(|s| rank(plan, s)).collect();
+        ranking.sort_unstable_by(|a, b| b.cmp(a));
+        let mut sum = plan.index.weighted;
+        for standing in &base.scores.standings {
+            sum -= weighted(plan.index.standings[standing.condition as usize].prior);
+            sum += weighted(standing.score);
+        }
+        let mut work = Work::default();
+        work.reset(plan);
+        Self {
+            plan,
+            base,
+            urgency: evaluation.urgency,
+            others: others.map(|(_, other)| other.urgency(plan)).max().unwrap_or(Urgency::SelfCare),
+            flags: base.flags.iter().filter(has_a_say).copied().collect(),
+            ranking,
+            weighted: sum,
+            facts: base.facts.clone(),
+            work,
+            moved: Vec::new(),
+            heard: Vec::new(),
+            findings: Vec::new(),
+            answers: Answers::default(),
+        }
+    }
+
+    /// Whether any rule still waits for this finding.
+    pub fn could_tell(&mut self, finding: FindingIndex) -> bool {
+        let rules = self.plan.index.rules_of.of_all(self.plan.finding_atoms[finding.0].clone());
+        rules.iter().any(|&rule| {
+            self.findings.clear();
+            self.facts.undecided(self.plan, self.plan.index.programs[rule as usize], &mut self.findings);
+            self.findings.contains(&finding)
+        })
+    }
+
+    /// The expected drop in entropy; `None` when no answer changes the urgency or the first place.
+    pub fn gain(&mut self, finding: FindingIndex) -> Option<f64> {
+        let mut answers = std::mem::take(&mut self.answers);
+        answers.of(self.plan, finding);
+        let first_place = self.base.scores.first_place();
+        let before = self.base.scores.sums.total();
+        let (mut changes, mut total, mut expected) = (false, 0.0, 0.0);
+        for (assumed, told) in answers.iter() {
+            let after = self.after(told);
+            changes |= after.first_place != first_place || after.urgency != self.urgency;
+            let likely = (assumed * after.odds.value() / before.value()).clamp(0.01, 0.99);
+            total += likely;
+            expected += likely * entropy(after.odds, after.weighted);
+        }
+        self.answers = answers;
+        changes.then(|| entropy(before, self.weighted) - expected / total)
+    }
+
+    fn after(&mut self, told: &[(u32, Truth)]) -> After {
+        let mark = self.facts.mark();
+        told.iter().for_each(|&(atom, truth)| self.facts.hear(atom, truth));
+        self.facts.settle(self.plan, mark);
+        let mut after = self.scores(mark);
+        let demanded = self.flags(mark);
+        after.urgency = after.urgency.max(demanded).max(self.others);
+        self.facts.undo(mark);
+        after
+    }
+
+    /// What would become of the scores, and the urgency that follows from them.
+    fn scores(&mut self, mark: usize) -> After {
+        let (plan, base) = (self.plan, &self.base.scores);
+        // Rules that could say something already, and look at what changed; and those that can only now.
+        for &(atom, _) in self.facts.heard_since(mark) {
+            for &rule in plan.index.rules_of.of(atom) {
+                if base.considered.binary_search(&rule).is_ok() {
+                    self.work.rules.mark(rule);
+                }
+            }
+        }
+        self.work.mark_speakers(plan, &self.facts, mark);
+        let mut rules = std::mem::take(&mut self.work.ids);
+        rules.clear();
+        self.work.rules.drain_into(&mut rules);
+        self.moved.clear();
+        let mut moving = Moving { sums: base.sums, weighted: self.weighted, determined: base.determined };
+        let condition_of = |rule: u32| plan.index.speakers[rule as usize].condition;
+        for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
+            if let Some(now) = self.standing(condition_of(rules[0]), rules) {
+                moving.put(plan, base, &now);
+                self.moved.push((now.condition, now.is_supported().then(|| rank(plan, &now))));
+            }
+        }
+        self.work.ids = rules;
+        let is_moved = |rank: &Rank| self.moved.binary_search_by_key(&rank.2.0, |(condition, _)| *condition).is_ok();
+        let unmoved = self.ranking.iter().find(|rank| !is_moved(rank)).copied();
+        let best = self.moved.iter().filter_map(|(_, rank)| *rank).max().max(unmoved);
+        let insufficient = if moving.determined > 0 { Urgency::SelfCare } else { plan.header.insufficient_urgency };
+        After {
+            first_place: best.filter(|_| moving.determined > 0).map(|(_, _, Reverse(condition))| condition as usize),
+            urgency: moving.sums.urgency(plan).max(insufficient),
+            odds: moving.sums.total(),
+            weighted: moving.weighted,
+        }
+    }
+
+    /// Where a condition would stand; `None` where it stands already.
+    fn standing(&mut self, condition: u32, rules: &[u32]) -> Option<Standing> {
+        let plan = self.plan;
+        let before = self.base.scores.heard_of(condition);
+        self.heard.clear();
+        let mut kept = before.iter().filter(|heard| rules.binary_search(&heard.rule).is_err()).peekable();
+        for &rule in rules {
+            while let Some(heard) = kept.next_if(|heard| heard.rule < rule) {
+                self.heard.push(*heard);
+            }
+            let speaker = &plan.index.speakers[rule as usize];
+            self.heard.extend(Heard::of(rule, speaker, self.facts.evidence(plan, rule, speaker)));
+        }
+        self.heard.extend(kept);
+        (self.heard != before).then(|| self.work.families.standing(plan, condition, &self.heard))
+    }
+
+    /// The urgency that the red flags of the group would demand. Those that were of no consequence stay so: an interview
+    /// asks for what was made possible, not for every flag of the pack.
+    fn flags(&mut self, mark: usize) -> Urgency {
+        self.work.mark_flags(self.plan, &self.facts, mark);
+        self.work.ids.clear();
+        self.work.flags.drain_into(&mut self.work.ids);
+        let changed = &self.work.ids;
+        let demanded = self.flags.iter().filter_map(|was| {
+            let definition = &self.plan.red_flags[was.flag as usize];
+            if changed.binary_search(&was.flag).is_err() {
+                return match was.state {
+                    FlagState::Fired => Some(definition.floor),
+                    FlagState::Precaution => definition.while_unknown,
+                    _ => None,
+                };
+            }
+            let is = flagged(self.plan, &self.facts, was.flag);
+            match (was.state, is.state) {
+                (_, FlagState::Fired) => Some(definition.floor),
+                (FlagState::Precaution, FlagState::Dormant) if is.live => definition.while_unknown,
+                _ => None,
+            }
+        });
+        demanded.max().unwrap_or(Urgency::SelfCare)
+    }
+}
+
+/// Sums that follow conditions as they move.
+struct Moving {
+    sums: OddsSums,
+    weighted: Sum,
+    determined: usize,
+}
+
+impl Moving {
+    fn put(&mut self, plan: &Plan, base: &Scores, now: &Standing) {
+        let before = base.standing(now.condition);
+        let score = before.map_or(plan.index.standings[now.condition as usize].prior, |before| before.score);
+        if score != now.score {
+            self.sums.replace(plan, now.condition, before.map(|before| before.score), now.score);
+            self.weighted -= weighted(score);
+            self.weighted += weighted(now.score);
+        }
+        self.determined -= usize::from(before.is_some_and(|before| before.families > 1));
+        self.determined += usize::from(now.families > 1);
+    }
+}
+
+/// Each possible answer to a question: how likely with "something else", and what it tells.
+#[derive(Default)]
+struct Answers {
+    told: Vec<(u32, Truth)>,
+    /// How likely, and where what it tells ends.
+    ends: Vec<(f64, usize)>,
+    values: Vec<i64>,
+}
+
+impl Answers {
+    fn iter(&self) -> impl Iterator<Item = (f64, &[(u32, Truth)])> {
+        let mut start = 0;
+        self.ends.iter().map(move |&(assumed, end)| {
+            let told = &self.told[start..end];
+            start = end;
+            (assumed, told)
+        })
+    }
+
+    fn of(&mut self, plan: &Plan, finding: FindingIndex) {
+        self.told.clear();
+        self.ends.clear();
+        let range = plan.finding_atoms[finding.0].clone();
+        let atoms = to_u32(range.start)..to_u32(range.end);
+        match &plan.vocabulary.get(finding).kind {
+            Kind::YesNo => {
+                let without = plan.index.without[finding.0].unwrap_or(ASSUMED_WITHOUT);
+                for (assumed, truth) in [(without, Truth::TRUE), (1.0 - without, Truth::FALSE)] {
+                    self.told.extend(atoms.clone().map(|atom| (atom, truth)));
+                    self.ends.push((assumed, self.told.len()));
+                }
+            }
+            kind @ (Kind::Choice { .. } | Kind::MultipleChoice { .. }) => {
+                let single = matches!(kind, Kind::Choice { .. });
+                for chosen in atoms.clone() {
+                    let told = atoms.clone().filter(|&atom| single || atom == chosen);
+                    self.told.extend(told.map(|atom| (atom, Truth::told(atom == chosen))));
+                    self.ends.push((0.0, self.told.len()));
+                }
+                self.alike_likely(kind.options().len());
+            }
+            Kind::Number { .. } => self.numbers(plan, atoms),
+        }
+    }
+
+    /// One answer for each stretch between the constants that rules compare with.
+    fn numbers(&mut self, plan: &Plan, atoms: std::ops::Range<u32>) {
+        let test = |atom: u32| plan.atoms[atom as usize].test;
+        self.values.clear();
+        for atom in atoms.clone() {
+            if let Test::Below(limit) | Test::AtMost(limit) | Test::AtLeast(limit) | Test::Above(limit) = test(atom) {
+                self.values.extend([limit - 1, limit, limit + 1]);
+            }
+        }
+        self.values.sort_unstable();
+        self.values.dedup();
+        let mut last = 0..0;
+        for &value in &self.values {
+            let start = self.told.len();
+            self.told.extend(atoms.clone().map(|atom| (atom, Truth::told(test(atom).holds(value)))));
+            if !self.ends.is_empty() && self.told[last.clone()] == self.told[start..] {
+                self.told.truncate(start);
+            } else {
+                last = start..self.told.len();
+                self.ends.push((0.0, self.told.len()));
+            }
+        }
+        self.alike_likely(self.ends.len());
+    }
+
+    fn alike_likely(&mut self, answers: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a question has few answers")]
+        let even = 1.0 / answers.max(1) as f64;
+        self.ends.iter_mut().for_each(|(assumed, _)| *assumed = even);
+    }
+}
