@@ -14,6 +14,8 @@ pub fn write_embedded_rules() -> io::Result<()> {
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or(io::ErrorKind::NotFound)?);
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?);
     let root = manifest.join("rules");
+    // The list holds whole paths, so a checkout that moved, or shares its target folder, needs it anew.
+    println!("cargo:rerun-if-env-changed=CARGO_MANIFEST_DIR");
     // Cargo looks at everything below a directory that is named here.
     println!("cargo:rerun-if-changed=rules");
     println!("cargo:rerun-if-changed=build/embed.rs");

@@ -205,13 +205,38 @@ fn test_reports_rows_and_figures() {
     let (code, out, err) = run(dir.path(), &["test"]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(out.contains("A1    1  dome_for_years"), "{out}");
-    assert!(out.contains("M1  right condition in first place") && out.contains("1 of 1"), "{out}");
+    assert!(out.contains("  all                  1 100.0 % 100.0 %") && !out.contains("  held out"), "{out}");
     assert!(out.contains("red flags that fire in no case:\n    fever_with_spots"), "{out}");
     assert!(out.ends_with("all expectations hold: 1 case\n"), "{out}");
     let value = json(&run(dir.path(), &["test", "--format", "json"]).1);
     assert_eq!(value["holds"], true);
     assert_eq!(value["packs"][0]["article_rows"]["A1"][0], CASE);
     assert_eq!(value["packs"][0]["accuracy"]["m1"], 1);
+    assert_eq!(
+        (&value["packs"][0]["sets"][0]["set"], &value["packs"][0]["sets"][2]["cases"]),
+        (&"all".into(), &0.into())
+    );
+}
+
+#[test]
+fn interviews_of_all_cases_are_a_table() {
+    let dir = small();
+    let (code, out, err) = run(dir.path(), &["test", "--interviews"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(out.contains("questions asked: median 1, 90th percentile 1"), "{out}");
+    assert!(out.contains("ended final") && out.contains("1 of 1"), "{out}");
+    // A danger that no question finds is a failure: here the only sign is in no question and no box.
+    let hidden = "findings:\n  - { id: hidden, name: a hidden sign, about: person, kind: yes_no }\nred_flags:\n  - { id: hidden_danger, name: a hidden danger, sign: hidden, floor: emergency, because: It is. }\n";
+    fs::write(dir.path().join("rules/spots/hidden.yaml"), hidden).unwrap();
+    let case = CASES
+        .replace(CASE, "hidden_case")
+        .replace("present: [bright_dome, gradual]", "present: [bright_dome, gradual, hidden]");
+    let case =
+        case.split("expect:").next().unwrap().to_owned() + "truth: { condition: cherry_angioma, urgency: emergency }\n";
+    fs::write(dir.path().join("rules/spots/cases/hidden.yaml"), case).unwrap();
+    let (code, out, _) = run(dir.path(), &["test", "--interviews"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("though urgent or an emergency:\n    hidden_case"), "{out}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use super::sources::{Loaded, Sources};
 use super::{check, coverage_report, fail, junit, mutate_report, test_report};
+use crate::accuracy::{self, Accuracy};
 use crate::config::rule_source;
 use crate::engine;
 use crate::engine::case::{self, Case, CaseResult};
@@ -49,6 +50,9 @@ pub struct Args {
     /// Play this case as an interview, question by question, and print it instead.
     #[arg(long, value_name = "CASE_ID", env = "RUBOR_INTERVIEW")]
     interview: Option<String>,
+    /// Play every case that says what is true as an interview, and print how they went instead.
+    #[arg(long, env = "RUBOR_INTERVIEWS", conflicts_with_all = ["mutate", "coverage", "min_coverage", "interview", "format"])]
+    interviews: bool,
     /// How to print.
     #[arg(long, env = "RUBOR_FORMAT", value_enum, default_value_t = TestFormat::Text)]
     format: TestFormat,
@@ -82,6 +86,12 @@ pub struct PackRun {
 }
 
 impl PackRun {
+    /// How right and safe the answers are over the cases of a set.
+    pub fn measure(&self, is_in: impl Fn(&Case) -> bool) -> Accuracy {
+        let cases = self.cases.iter().filter(|(case, _)| is_in(case));
+        accuracy::measure(&self.plan, cases.map(|(case, result)| (case, &result.answer)))
+    }
+
     /// The cases that do not hold.
     pub fn broken(&self) -> impl Iterator<Item = &(Case, CaseResult)> {
         self.cases.iter().filter(|(_, result)| !result.failures.is_empty())
@@ -121,7 +131,30 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(id) = &args.interview {
         return interview(&runs, id);
     }
+    if args.interviews {
+        return interviews(&runs);
+    }
     report(args, &runs, &files)
+}
+
+/// Plays the cases that say what is true; fails when one ends less urgent although everything told is dangerous.
+fn interviews(runs: &[PackRun]) -> ExitCode {
+    let mut safe = true;
+    for run in runs {
+        let cases = run.cases.iter().map(|(case, _)| case).filter(|case| case.truth.is_some());
+        match interview::play_all(&run.plan, cases) {
+            Ok(table) => {
+                safe &= table.lower_though_dangerous.is_empty();
+                print(&test_report::interviews(&run.plan.header.id, &table, Style::for_stdout()));
+            }
+            // A case that was read by its plan fits it.
+            Err(violations) => {
+                violations.iter().for_each(|violation| fail(&format!("{}: {}", violation.field, violation.reason)));
+                safe = false;
+            }
+        }
+    }
+    ExitCode::from(u8::from(!safe))
 }
 
 /// Prints what was asked for; 0 when every case holds and enough is covered.

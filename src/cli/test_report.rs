@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use super::sources::Loaded;
 use super::test::PackRun;
 use super::{coverage_report, failure};
+use crate::accuracy::{self, Accuracy, Wrong};
 use crate::engine::answer::Answer;
 use crate::engine::case::Case;
 use crate::engine::source::Place;
 use crate::figures::Figures;
-use crate::interview::Interview;
+use crate::interview::{Interview, Table};
 use crate::render::diagnostic::Files as _;
 use crate::render::{Ink, Style, answer, count, percent};
 use crate::store;
@@ -76,27 +77,46 @@ fn rows(figures: &Figures, style: Style) -> String {
     out
 }
 
+/// Every set of cases in a line, then the safety of all, then the cases to read on.
 fn figures(run: &PackRun, style: Style) -> String {
-    let figures = &run.figures;
-    let mut out = String::new();
-    if figures.with_condition + figures.with_urgency > 0 {
-        out.push_str(
-            &style.heading("Accuracy and safety, where a case says what is true (measured; never blocks a load)"),
-        );
-        let of = figures.with_condition;
-        out.push_str(&figure("M1  right condition in first place", figures.first, of));
-        out.push_str(&figure("M3  right condition within three", figures.within_three, of));
-        out.push_str(&figure("M5  right condition within five", figures.within_five, of));
-        let of = figures.with_urgency;
-        out.push_str(&figure("urgency exact", figures.exact, of));
-        out.push_str(&figure("urgency over (too urgent)", figures.over.len(), of));
-        out.push_str(&figure("urgency under (not urgent enough)", figures.under.len(), of));
-        for (what, cases) in [("not within three", &figures.missed), ("over", &figures.over), ("under", &figures.under)]
-        {
-            out.push_str(&named(what, cases, style));
+    let all = run.measure(|_| true);
+    if all.cases + all.triaged == 0 {
+        return String::new();
+    }
+    let mut out = style.heading("Accuracy and safety, where a case says what is true (measured; never blocks a load)");
+    out.push_str("  set              cases      M1      M3      M5  triage  strict   loose\n");
+    for (name, is_in) in accuracy::SETS {
+        let set = run.measure(is_in);
+        if set.cases > 0 {
+            let [m1, m3, m5] = [set.m1, set.m3, set.m5].map(|part| rate(part, set.cases));
+            let [exact, strict, loose] =
+                [set.triage_exact, set.safe_strict, set.safe_loose].map(|part| rate(part, set.triaged));
+            let _ = writeln!(out, "  {name:<15}{:>7}{m1:>8}{m3:>8}{m5:>8}{exact:>8}{strict:>8}{loose:>8}", set.cases);
         }
     }
+    let (over, below_emergency) = all.over_below_emergency();
+    out.push_str(&figure("too urgent, of all below emergency", over, below_emergency));
+    out.push_str(&figure("alarmed, of self-care and routine", all.alarmed, all.benign()));
+    out.push_str(&figure("hazardous, of urgent and emergency", all.hazardous, all.dangerous));
+    let bound = accuracy::upper_bound(all.hazardous, all.dangerous) * 100.0;
+    let _ = writeln!(out, "    its exact upper bound at 97.5 %: {bound:.1} %");
+    out.push_str(&figure("red flags that must fire and do", all.flags_fired, all.flags_expected));
+    let Wrong { not_first, not_in_three, over, under, hazardous } = &all.wrong;
+    let lists = [
+        ("not first", not_first),
+        ("not within three", not_in_three),
+        ("too urgent", over),
+        ("not urgent enough", under),
+        ("hazardously so", hazardous),
+    ];
+    lists.into_iter().for_each(|(what, cases)| out.push_str(&named(what, cases, style)));
     out
+}
+
+fn rate(part: usize, of: usize) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "counts of cases are small")]
+    let percent = if of == 0 { 0.0 } else { part as f64 * 100.0 / of as f64 };
+    format!("{percent:.1} %")
 }
 
 /// A list of ids under what they are; nothing when there is none.
@@ -148,20 +168,54 @@ pub fn value(runs: &[PackRun], files: &Loaded<'_>, coverage: bool) -> Value {
         let figures = &run.figures;
         let rows: serde_json::Map<String, Value> =
             figures.rows.iter().map(|(row, cases)| (row.clone(), json!(cases))).collect();
+        let all = run.measure(|_| true);
         json!({
             "pack": run.plan.header.id, "version": run.plan.header.version, "digest": run.digest,
             "cases": cases.collect::<Vec<_>>(), "broken": run.broken().count(), "article_rows": rows,
             "accuracy": {
-                "cases": figures.with_condition, "m1": figures.first, "m3": figures.within_three,
-                "m5": figures.within_five, "not_within_three": figures.missed,
+                "cases": all.cases, "m1": all.m1, "m3": all.m3, "m5": all.m5,
+                "not_within_three": all.wrong.not_in_three,
             },
             "urgency": {
-                "cases": figures.with_urgency, "exact": figures.exact, "over": figures.over, "under": figures.under,
+                "cases": all.triaged, "exact": all.triage_exact, "over": all.wrong.over, "under": all.wrong.under,
             },
+            "sets": accuracy::SETS.map(|(name, is_in)| set(name, &run.measure(is_in))),
             "coverage": coverage_report::value(&run.coverage, coverage),
         })
     });
     json!({ "holds": runs.iter().all(|run| run.broken().next().is_none()), "packs": packs.collect::<Vec<_>>() })
+}
+
+fn set(name: &str, set: &Accuracy) -> Value {
+    json!({
+        "set": name, "cases": set.cases, "answered": set.answered, "m1": set.m1, "m3": set.m3, "m5": set.m5,
+        "m1_answered": set.m1_answered, "m3_answered": set.m3_answered, "triaged": set.triaged,
+        "triage_exact": set.triage_exact, "safe_strict": set.safe_strict, "safe_loose": set.safe_loose,
+        "confusion": set.confusion, "over": set.over, "under": set.under, "dangerous": set.dangerous,
+        "hazardous": set.hazardous, "hazardous_upper_bound": accuracy::upper_bound(set.hazardous, set.dangerous),
+        "alarmed": set.alarmed, "flags_expected": set.flags_expected, "flags_fired": set.flags_fired,
+        "reliability": set.reliability,
+    })
+}
+
+/// Interviews of all cases that say what is true, in a table.
+#[must_use]
+pub fn interviews(id: &str, table: &Table, style: Style) -> String {
+    let mut out = style.heading(&format!("Interviews of {id}, from the first two findings"));
+    let (median, ninetieth) = (table.median(), table.ninetieth());
+    let _ = writeln!(out, "  questions asked: median {median}, 90th percentile {ninetieth}");
+    for (what, part) in [
+        ("urgency as with everything told", table.same_urgency),
+        ("first place as with everything told", table.same_first),
+        ("ended final", table.ended_final),
+    ] {
+        out.push_str(&figure(what, part, table.interviews));
+    }
+    out.push_str(&named("ended less urgent", &table.lower, style));
+    out.push_str(&named("though urgent or an emergency", &table.lower_though_dangerous, style));
+    let longest: Vec<String> = table.longest.iter().map(|(asked, id)| format!("{id} ({asked})")).collect();
+    out.push_str(&named("longest", &longest, style));
+    out
 }
 
 /// One interview, question by question.
