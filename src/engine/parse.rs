@@ -247,6 +247,9 @@ impl Reader<'_> {
 }
 
 fn read<T: DeserializeOwned>(value: Value, at: At<'_>) -> Result<T, Box<Diagnostic>> {
+    if let Some(problem) = without_value(&value, at) {
+        return Err(Box::new(problem));
+    }
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut here = at;
         for segment in error.path() {
@@ -258,6 +261,24 @@ fn read<T: DeserializeOwned>(value: Value, at: At<'_>) -> Result<T, Box<Diagnost
         }
         Box::new(explain_shape(&error.inner().to_string(), here, at))
     })
+}
+
+/// A key with nothing after its colon. Serde would read an optional one as left out, and a red flag whose `given:` is
+/// empty would lose its condition in silence.
+fn without_value(value: &Value, at: At<'_>) -> Option<Diagnostic> {
+    match value {
+        Value::Mapping(entries) => entries.iter().find_map(|(key, value)| {
+            let key = key.as_str()?;
+            if value.is_null() {
+                let message = format!("`{key}` has no value");
+                let problem = Diagnostic::error(Code::Shape, Some(at.key_itself(key).place()), message);
+                return Some(problem.help("write one after the colon, or leave the whole line out"));
+            }
+            without_value(value, at.key(key))
+        }),
+        Value::Sequence(items) => items.iter().enumerate().find_map(|(i, item)| without_value(item, at.index(i))),
+        _ => None,
+    }
 }
 
 /// Turns serde's words into ours, and points at the key where it is a key that is wrong.
