@@ -4,7 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test reads files")]
 
-use rubor::engine::diagnostic::{Code, Diagnostic};
+use rubor::engine::diagnostic::{Code, Diagnostic, Severity};
 use rubor::engine::source::SourceFile;
 use rubor::engine::{case, compile_pack};
 use rubor::render::Style;
@@ -12,6 +12,9 @@ use rubor::render::diagnostic::{Files, text};
 use rubor::store::{self, RuleSource};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+
+/// Wide enough for almost every line of the malformed files.
+const WIDE: Style = Style { colour: false, width: 120 };
 
 struct InMemory(Vec<SourceFile>);
 
@@ -34,20 +37,25 @@ fn folder() -> PathBuf {
 /// the file names its own files.
 fn files(name: &str, text: &str) -> Vec<SourceFile> {
     let base = std::fs::read_to_string(folder().join("base.yaml")).expect("the base pack");
+    let case = std::fs::read_to_string(folder().join("base_case.yaml")).expect("the case of the base pack");
     let file = |path: &str, text: &str| SourceFile { path: path.to_owned(), text: text.to_owned() };
     if !text.contains("# file: ") {
         let own_header = text.lines().any(|line| line.starts_with("pack:"));
         let mut files = vec![file(name, text)];
         if !own_header {
-            files.push(file("base.yaml", &base));
+            files.extend([file("base.yaml", &base), file("cases/base.yaml", &case)]);
         }
         return files;
     }
     text.split("# file: ")
         .skip(1)
-        .map(|part| {
+        .flat_map(|part| {
             let (path, rest) = part.split_once('\n').unwrap_or((part, ""));
-            if path == "base.yaml" { file(path, &base) } else { file(path, rest) }
+            if path == "base.yaml" {
+                vec![file(path, &base), file("cases/base.yaml", &case)]
+            } else {
+                vec![file(path, rest)]
+            }
         })
         .collect()
 }
@@ -56,8 +64,10 @@ fn diagnose(files: &[SourceFile]) -> Vec<Diagnostic> {
     match compile_pack(files) {
         Err(found) => found,
         Ok(pack) => {
-            let mut found = pack.warnings.clone();
-            found.extend(case::check_all(&pack.plan, &pack.cases));
+            let (mut found, shown) = case::check_all(&pack.plan, &pack.cases);
+            found.extend(pack.unshown(&shown));
+            found.extend(pack.warnings);
+            found.sort();
             found
         }
     }
@@ -65,7 +75,7 @@ fn diagnose(files: &[SourceFile]) -> Vec<Diagnostic> {
 
 fn rendered(found: &[Diagnostic], files: Vec<SourceFile>) -> String {
     let files = InMemory(files);
-    found.iter().map(|diagnostic| text(diagnostic, &files, Style::PLAIN)).collect()
+    found.iter().map(|diagnostic| text(diagnostic, &files, WIDE)).collect()
 }
 
 fn compare(name: &str, got: &str, wrong: &mut Vec<String>) {
@@ -84,7 +94,7 @@ fn malformed() -> Vec<(String, String)> {
     let mut names: Vec<String> = std::fs::read_dir(folder())
         .expect("the folder")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
-        .filter(|name| name.ends_with(".yaml") && name != "base.yaml")
+        .filter(|name| name.ends_with(".yaml") && !name.starts_with("base"))
         .collect();
     names.sort();
     names
@@ -95,8 +105,7 @@ fn malformed() -> Vec<(String, String)> {
 
 #[test]
 fn the_base_pack_is_clean() {
-    let base = std::fs::read_to_string(folder().join("base.yaml")).expect("the base pack");
-    let found = diagnose(&[SourceFile { path: "base.yaml".into(), text: base }]);
+    let found = diagnose(&files("base", "# file: base.yaml\n"));
     assert!(found.is_empty(), "{found:?}");
 }
 
@@ -138,6 +147,37 @@ fn every_code_has_a_file() {
 }
 
 #[test]
+fn every_file_and_every_paragraph_is_about_a_code_that_exists() {
+    let known: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    for (name, _) in malformed() {
+        let code = name.split('_').next().unwrap_or_default();
+        assert!(known.contains(&code) || !code.starts_with('R'), "{name} shows a code that does not exist");
+        let beside = folder().join(name.replace(".yaml", ".txt"));
+        assert!(beside.exists(), "nothing says what is expected of {name}");
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/diagnostics.md");
+    let text = std::fs::read_to_string(path).expect("docs/diagnostics.md");
+    let sections: Vec<(&str, &str)> =
+        text.split("\n### ").skip(1).map(|part| part.split_once('\n').unwrap_or((part, ""))).collect();
+    let documented: Vec<&str> = sections.iter().map(|(code, _)| *code).collect();
+    assert_eq!(documented, known, "docs/diagnostics.md has one paragraph a code, in the order of the codes");
+    for (code, rest) in sections {
+        let own = rest.split("\n## ").next().unwrap_or_default().trim();
+        assert!(own.len() > 60 && own.ends_with('.') && !own.contains("\n\n"), "{code} needs one whole paragraph");
+    }
+}
+
+#[test]
+fn warnings_have_codes_from_four_hundred_and_errors_have_the_others() {
+    for (name, text) in malformed() {
+        for problem in diagnose(&files(&name, &text)) {
+            let warning = problem.severity == Severity::Warning;
+            assert_eq!(warning, problem.code.as_str() >= "R400", "{name}: {problem}");
+        }
+    }
+}
+
+#[test]
 fn codes_are_unique() {
     let numbers: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(numbers.len(), Code::ALL.len());
@@ -148,7 +188,10 @@ fn folders_that_cannot_be_read_have_codes_too() {
     let codes = |source: &RuleSource| -> Vec<&'static str> {
         store::load(source)
             .err()
-            .map(|refusal| refusal.diagnostics.iter().map(|problem| problem.code.as_str()).collect())
+            .map(|refusal| {
+                let errors = refusal.diagnostics.iter().filter(|problem| problem.severity == Severity::Error);
+                errors.map(|problem| problem.code.as_str()).collect()
+            })
             .unwrap_or_default()
     };
     let folder = tempfile::tempdir().expect("a folder");

@@ -256,11 +256,13 @@ fn the_vocabulary_of_every_pack_is_up_to_date() {
 fn a_vocabulary_is_made_of_a_pack_that_is_not_finished() {
     let file = |path: &str, text: &str| rubor::engine::source::SourceFile { path: path.into(), text: text.into() };
     let broken = "findings:\n  - { id: cough, name: cough }\n  - { id: itch, name: itching, about: spots, kind: yes_no }\n  - id: count\n    name: how many\n    about: spots\n    kind: choice\n    options: [{ id: one, name: one }]\nconditions:\n  - { id: rash }\n";
-    let outline = outline(&[file("a.yaml", broken), file("b.yaml", "findings:\n\t- id: never\n")]);
+    let outline = outline(&[file("a.yaml", broken), file("b.yaml", "findings:\n\t- id: in_a_broken_file\n")]);
     let rules = schema::rules(Some(&outline));
-    // What cannot be read is declared all the same, and may be anything.
-    assert_eq!(strings(&rules["definitions"]["finding"]["enum"]), ["cough", "count", "itch"].map(str::to_owned).into());
-    assert_eq!(strings(&rules["definitions"]["yes_no"]["enum"]), ["cough", "itch"].map(str::to_owned).into());
+    // What cannot be read is declared all the same, and may be anything; so are the ids of a file that is not YAML.
+    let findings = ["cough", "count", "in_a_broken_file", "itch"];
+    assert_eq!(strings(&rules["definitions"]["finding"]["enum"]), findings.map(str::to_owned).into());
+    let yes_no = ["cough", "in_a_broken_file", "itch"];
+    assert_eq!(strings(&rules["definitions"]["yes_no"]["enum"]), yes_no.map(str::to_owned).into());
     assert_eq!(strings(&rules["definitions"]["condition"]["enum"]), ["rash".to_owned()].into());
     let empty = schema::case(Some(&rubor::engine::outline::Outline::default()));
     assert_eq!(empty["definitions"]["red_flag"]["enum"], serde_json::json!([]), "what nobody declared is refused");

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::Format;
 use super::sources::Sources;
 use crate::config::rule_source;
+use crate::engine;
 use crate::engine::diagnostic::Diagnostic;
 use crate::render::{Ink, Style, count, diagnostic, print};
 use crate::store::{self, LoadedPack, Refusal, RuleSource, Snapshot};
@@ -21,8 +21,19 @@ pub struct Args {
     #[arg(value_name = "DIR", env = "RUBOR_RULES")]
     dir: Option<PathBuf>,
     /// How to print.
-    #[arg(long, env = "RUBOR_FORMAT", value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, env = "RUBOR_FORMAT", value_enum, default_value_t = CheckFormat::Text)]
+    format: CheckFormat,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum CheckFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+    /// For a build on GitHub, which shows each beside its line.
+    Github,
 }
 
 /// Checks; 0 when the set would be served, 1 when it would be refused.
@@ -32,8 +43,9 @@ pub fn run(args: &Args) -> ExitCode {
     let loaded = store::load(&source);
     let code = ExitCode::from(u8::from(loaded.is_err()));
     match args.format {
-        Format::Text => print(&text(&source, &loaded, Style::for_stdout())),
-        Format::Json => print(&format!("{:#}\n", value(&source, &loaded))),
+        CheckFormat::Text => print(&text(&source, &loaded, Style::for_stdout())),
+        CheckFormat::Json => print(&format!("{:#}\n", value(&source, &loaded))),
+        CheckFormat::Github => print(&github(&source, &loaded)),
     }
     code
 }
@@ -60,8 +72,29 @@ fn text(source: &RuleSource, loaded: &Result<Snapshot, Refusal>, style: Style) -
     }
     for pack in snapshot.packs.values() {
         out.push_str(&format!("{}: {}\n", style.paint(Ink::Green, "accepted"), in_words(pack)));
+        out.push_str(&shared_codings(pack, style));
     }
     out
+}
+
+/// Every diagnostic as a command for the build, then one line for the log.
+fn github(source: &RuleSource, loaded: &Result<Snapshot, Refusal>) -> String {
+    let files = Sources::new(source);
+    let (found, last): (Vec<&Diagnostic>, String) = match loaded {
+        Ok(snapshot) => (warnings(snapshot).collect(), format!("accepted: {source}\n")),
+        Err(refused) => {
+            let tally = diagnostic::tally(&refused.diagnostics);
+            (refused.diagnostics.iter().collect(), format!("refused: {tally} in {source}\n"))
+        }
+    };
+    found.into_iter().map(|found| diagnostic::github(found, &files)).chain([last]).collect()
+}
+
+/// Codings that stand for several conditions: no warning, since codes are coarser than conditions.
+fn shared_codings(pack: &LoadedPack, style: Style) -> String {
+    let shared = engine::shared_codings(&pack.plan);
+    let lines = shared.iter().map(|(coding, ids)| format!("  the coding {coding} stands for {}\n", ids.join(", ")));
+    lines.map(|line| style.paint(Ink::Dim, &line)).collect()
 }
 
 /// `red-spots 0.1.0 (draft): 18 conditions, ...`.

@@ -20,6 +20,7 @@ use super::submission::{Age, NoneOfThese, Observation, Patient, Reporter, Sex, S
 use super::suggest;
 use super::urgency::Urgency;
 use super::vocabulary::FindingIndex;
+use std::collections::BTreeSet;
 
 /// The word that stands for "no condition can be named".
 pub const UNDETERMINED: &str = "undetermined";
@@ -275,11 +276,11 @@ pub fn run(plan: &Plan, case: &Case) -> CaseResult {
     run_listing(plan, case, plan.conditions.len().max(1), false)
 }
 
-/// Runs a case for its failures alone, with no more of an answer than its expectations look at.
-fn failures(plan: &Plan, case: &Case) -> Vec<Failure> {
+/// Runs a case with no more of an answer than its expectations look at.
+fn run_briefly(plan: &Plan, case: &Case) -> CaseResult {
     let quiet = case.expect.because.is_empty();
     let listed = if quiet { 3 } else { plan.conditions.len().max(1) };
-    run_listing(plan, case, listed, quiet).failures
+    run_listing(plan, case, listed, quiet)
 }
 
 fn run_listing(plan: &Plan, case: &Case, max_differentials: usize, omit_rationale: bool) -> CaseResult {
@@ -317,22 +318,51 @@ pub fn completed(plan: &Plan, case: &Case) -> Submission {
     submission
 }
 
+/// What the cases of a pack showed, for whoever asks what none of them shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// How many cases ran.
+    pub cases: usize,
+    /// Red flags that fired.
+    pub fired: BTreeSet<String>,
+    /// Conditions that came first, or were expected to.
+    pub first: BTreeSet<String>,
+}
+
+impl Shown {
+    fn see(&mut self, case: &Case, answer: &Answer) {
+        self.cases += 1;
+        let fired = answer.red_flags.iter().filter(|flag| flag.state == RedFlagState::Fired);
+        self.fired.extend(fired.map(|flag| flag.id.clone()));
+        self.first.extend(answer.groups.iter().map(|group| group.first_place.clone()));
+        self.first.extend(case.expect.top.clone());
+    }
+
+    /// Adds what other cases showed.
+    pub fn merge(&mut self, other: Shown) {
+        self.cases += other.cases;
+        self.fired.extend(other.fired);
+        self.first.extend(other.first);
+    }
+}
+
 /// Runs all cases; every broken expectation is an error at the case's place.
 #[must_use]
-pub fn check_all(plan: &Plan, cases: &[Case]) -> Vec<Diagnostic> {
-    cases
-        .iter()
-        .flat_map(|case| {
-            failures(plan, case).into_iter().map(move |failure| {
-                Diagnostic::error(
-                    Code::CaseBroken,
-                    Some(case.place.clone()),
-                    format!("case `{}` no longer holds: {}", case.id, failure.text),
-                )
-                .help(format!("`{}`: correct the rules, or the case if the case is wrong", case.title))
-            })
-        })
-        .collect()
+pub fn check_all(plan: &Plan, cases: &[Case]) -> (Vec<Diagnostic>, Shown) {
+    let (mut broken, mut shown) = (Vec::new(), Shown::default());
+    for case in cases {
+        let result = run_briefly(plan, case);
+        shown.see(case, &result.answer);
+        broken.extend(result.failures.into_iter().map(|failure| {
+            Diagnostic::error(
+                Code::CaseBroken,
+                Some(case.place.clone()),
+                format!("case `{}` no longer holds: {}", case.id, failure.text),
+            )
+            .help(format!("`{}`: correct the rules, or the case if the case is wrong", case.title))
+        }));
+    }
+    (broken, shown)
 }
 
 /// Whether the condition is what was asked for; a parent is satisfied by its child.

@@ -9,14 +9,15 @@ pub mod names;
 pub mod vocabulary;
 
 use super::diagnostic::{Code, Diagnostic, Severity};
-use super::doc::{BoxDoc, DerivedDoc, PackDoc};
+use super::doc::{BoxDoc, DefinitionDoc, DerivedDoc, PackDoc};
 use super::parse::tree::At;
 use super::parse::{Doc, Item};
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Vocabulary};
 use evidence::{CheckedCondition, CheckedRedFlag};
-use expr::Resolver;
+use expr::{Expr, Resolver};
 use names::{Names, check_id};
+use std::collections::BTreeSet;
 use vocabulary::CheckedTell;
 
 /// A pack without errors: every name resolved, every number in its range.
@@ -25,7 +26,12 @@ pub struct Checked<'a> {
     pub(super) doc: &'a Doc,
     pub(super) pack: &'a PackDoc,
     pub(super) vocabulary: Vocabulary,
+    /// What `implies` and `opposite_of` say, then what `derived` says, in the author's order.
     pub(super) tells: Vec<CheckedTell>,
+    /// How many of the tells come from `implies` and `opposite_of`.
+    pub(super) relations: usize,
+    /// The definitions with where they stand.
+    pub(super) definitions: Vec<(&'a DefinitionDoc, At<'a>, Expr)>,
     pub(super) boxes: Vec<(&'a BoxDoc, Vec<FindingIndex>)>,
     pub(super) conditions: Vec<CheckedCondition<'a>>,
     pub(super) red_flags: Vec<CheckedRedFlag<'a>>,
@@ -49,6 +55,11 @@ pub fn check(doc: &Doc, mut found: Vec<Diagnostic>) -> Result<(Checked<'_>, Vec<
         doc.conditions.iter().map(|item| evidence::condition(doc, item, pack, &sets, &names, &mut resolver)).collect();
     let red_flags =
         doc.red_flags.iter().filter_map(|item| evidence::red_flag(doc, item, &names, &mut resolver)).collect();
+    let definitions = doc
+        .definitions
+        .iter()
+        .filter_map(|item| Some((&item.doc, doc.at(item), resolver.resolved(&item.doc.id)?)))
+        .collect();
     found.append(&mut resolver.found);
     evidence::parent_cycles(doc, &mut found);
     if let Some(pack) = doc.packs.first() {
@@ -59,8 +70,12 @@ pub fn check(doc: &Doc, mut found: Vec<Diagnostic>) -> Result<(Checked<'_>, Vec<
     let failed = found.iter().any(|problem| problem.severity == Severity::Error);
     match pack {
         Some(pack) if !failed => {
+            let count = relations.len();
             let tells = relations.into_iter().chain(derived.into_iter().map(|(_, tell)| tell)).collect();
-            Ok((Checked { doc, pack, vocabulary, tells, boxes, conditions, red_flags }, found))
+            Ok((
+                Checked { doc, pack, vocabulary, tells, relations: count, definitions, boxes, conditions, red_flags },
+                found,
+            ))
         }
         _ => Err(found),
     }
@@ -214,6 +229,7 @@ fn derived<'a>(
 
 fn screen(doc: &Doc, pack: &Item<PackDoc>, vocabulary: &Vocabulary, names: &Names, found: &mut Vec<Diagnostic>) {
     let at = doc.at(pack);
+    let mut seen = BTreeSet::new();
     for (i, id) in pack.doc.screen.iter().enumerate() {
         if !names.has("findings", id) && !names.has("boxes", id) {
             found.push(names.unknown(
@@ -224,7 +240,7 @@ fn screen(doc: &Doc, pack: &Item<PackDoc>, vocabulary: &Vocabulary, names: &Name
                 at.key("screen").index(i).place(),
             ));
         }
-        if pack.doc.screen[..i].contains(id) {
+        if !seen.insert(id) {
             found.push(
                 Diagnostic::error(
                     Code::DuplicateId,

@@ -97,10 +97,60 @@ codes! {
     Joint = "R207";
     /// A finding that lacks what its kind needs.
     FindingKind = "R208";
+    /// A weight that claims to be published or calculated and names no source.
+    GradeWithoutSource = "R209";
     /// A worked case that no longer holds.
     CaseBroken = "R300";
     /// A worked case that says something the vocabulary does not allow.
     CaseInput = "R301";
+    /// A finding that nothing uses.
+    UnusedFinding = "R400";
+    /// A definition that nothing uses.
+    UnusedDefinition = "R401";
+    /// A source that nothing cites.
+    UnusedSource = "R402";
+    /// An evidence set that no condition includes.
+    UnusedSet = "R403";
+    /// A box that is never asked.
+    UnusedBox = "R404";
+    /// A finding that rules look at and no question asks about.
+    Unasked = "R405";
+    /// A question whose answer no rule looks at.
+    IdleQuestion = "R406";
+    /// One name for two things.
+    Shadowed = "R407";
+    /// A family with one member.
+    LoneFamily = "R408";
+    /// A condition on findings that can never be true.
+    NeverTrue = "R410";
+    /// A condition on findings that is always true.
+    AlwaysTrue = "R411";
+    /// A rule or red flag that nobody's answers can decide.
+    NeverDecides = "R412";
+    /// Two rules of one condition that say the same.
+    DuplicateRule = "R413";
+    /// Two rules of one condition that let the same evidence pull both ways.
+    ContradictoryRules = "R414";
+    /// A rule that counts beside the joint rule it is a part of.
+    PartStillCounts = "R415";
+    /// A red flag that fires in no worked case.
+    SilentRedFlag = "R420";
+    /// A condition that comes first in no worked case.
+    NeverFirst = "R421";
+    /// A pack without worked cases.
+    NoCases = "R422";
+    /// Two spaces in a row, or a space at the beginning or end of a text.
+    Spacing = "R430";
+    /// A bracket or quote that is not closed, or not opened.
+    Unclosed = "R431";
+    /// A sentence without a final period.
+    NoPeriod = "R432";
+    /// A text that says it is not finished.
+    Unfinished = "R433";
+    /// A text with nothing in it.
+    EmptyText = "R434";
+    /// Unquoted text that other YAML readers take for something else.
+    Unquoted = "R435";
 }
 
 impl std::fmt::Display for Code {

@@ -60,7 +60,7 @@ pub struct FindingOutline {
 /// Looks at the files of one pack, however unfinished they are.
 #[must_use]
 pub fn outline(files: &[SourceFile]) -> Outline {
-    let (doc, _) = parse::parse(files);
+    let (doc, _) = parse::join(files.iter().map(parse::parse));
     let mut outline = Outline {
         pack: doc.packs.first().map(|item| item.doc.id.clone()).unwrap_or_default(),
         sources: doc.sources.iter().map(|item| named(&item.doc.id, &item.doc.title)).collect(),

@@ -3,6 +3,7 @@
 //! Owns syntax, positions and shape. Each list item is read alone, so that one mistake hides no other, and the ids of
 //! items that could not be read stay declared. It resolves no name: `check` does.
 
+mod scalar;
 pub mod tree;
 
 use super::diagnostic::{Code, Diagnostic};
@@ -15,6 +16,7 @@ use super::suggest;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
+use std::sync::Arc;
 use tree::{At, Tree};
 
 /// The lists that a rule file may hold.
@@ -22,7 +24,7 @@ pub const SECTIONS: [&str; 9] =
     ["sources", "findings", "boxes", "derived", "definitions", "evidence_sets", "conditions", "red_flags", "pack"];
 
 /// One thing an author wrote, and where.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Item<T> {
     /// As written.
     pub doc: T,
@@ -33,7 +35,7 @@ pub struct Item<T> {
 }
 
 /// An item that could not be read but whose id is known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Broken {
     /// The list it stands in.
     pub section: &'static str,
@@ -41,10 +43,18 @@ pub struct Broken {
     pub id: String,
 }
 
+/// A file of a pack: its text, and where everything stands in it, document by document. Shared, so that a copy is cheap.
+#[derive(Debug, Clone)]
+struct Parsed {
+    path: String,
+    text: Arc<str>,
+    trees: Arc<Vec<Tree>>,
+}
+
 /// Everything that was written in the files of one pack.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Doc {
-    files: Vec<(String, Vec<Tree>)>,
+    files: Vec<Parsed>,
     pub packs: Vec<Item<PackDoc>>,
     pub sources: Vec<Item<SourceDoc>>,
     pub findings: Vec<Item<FindingDoc>>,
@@ -62,25 +72,63 @@ impl Doc {
     /// Where an item stands.
     #[must_use]
     pub fn at<T>(&self, item: &Item<T>) -> At<'_> {
-        let (file, trees) = &self.files[item.file];
-        let at = At::new(file, &trees[item.document]);
+        let file = &self.files[item.file];
+        let at = At::new(&file.path, &file.trees[item.document]);
         match item.section {
             "cases" => at,
             "pack" => at.key("pack"),
             section => at.key(section).index(item.index),
         }
     }
+
+    /// The text of the file an item stands in.
+    #[must_use]
+    pub fn text_of<T>(&self, item: &Item<T>) -> &str {
+        &self.files[item.file].text
+    }
+
+    /// Adds everything of another document.
+    fn append(&mut self, other: Doc) {
+        let first = self.files.len();
+        self.files.extend(other.files);
+        macro_rules! move_items {
+            ($($list:ident),*) => {$(
+                self.$list.extend(other.$list.into_iter().map(|item| Item { file: item.file + first, ..item }));
+            )*};
+        }
+        move_items!(packs, sources, findings, boxes, derived, definitions, evidence_sets, conditions, red_flags, cases);
+        self.broken.extend(other.broken);
+    }
 }
 
-/// Reads all files of a pack, in the order of their paths. The documents hold whatever could be read.
+/// One file by itself, and what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct FileDoc {
+    path: String,
+    /// As written.
+    pub doc: Doc,
+    /// What is wrong.
+    pub found: Vec<Diagnostic>,
+}
+
+/// Reads one file.
 #[must_use]
-pub fn parse(files: &[SourceFile]) -> (Doc, Vec<Diagnostic>) {
+pub fn parse(file: &SourceFile) -> FileDoc {
+    let mut read = FileDoc { path: file.path.clone(), doc: Doc::default(), found: Vec::new() };
+    read_file(file, &mut read.doc, &mut read.found);
+    read
+}
+
+/// Joins the files of a pack, in the order of their paths. The documents hold whatever could be read.
+#[must_use]
+pub fn join(files: impl IntoIterator<Item = FileDoc>) -> (Doc, Vec<Diagnostic>) {
+    let mut order: Vec<FileDoc> = files.into_iter().collect();
+    order.sort_by(|a, b| a.path.cmp(&b.path));
     let mut doc = Doc::default();
     let mut found = Vec::new();
-    let mut order: Vec<&SourceFile> = files.iter().collect();
-    order.sort_by(|a, b| a.path.cmp(&b.path));
     for file in order {
-        read_file(file, &mut doc, &mut found);
+        doc.append(file.doc);
+        found.extend(file.found);
     }
     (doc, found)
 }
@@ -91,6 +139,7 @@ fn read_file(file: &SourceFile, doc: &mut Doc, found: &mut Vec<Diagnostic>) {
     let (trees, problems) = tree::build(file);
     if !problems.is_empty() {
         found.extend(problems);
+        doc.broken.extend(scalar::declared_anyway(&file.text));
         return;
     }
     let mut values = Vec::new();
@@ -122,9 +171,15 @@ fn read_file(file: &SourceFile, doc: &mut Doc, found: &mut Vec<Diagnostic>) {
         return;
     }
     let number = doc.files.len();
-    doc.files.push((file.path.clone(), kept));
+    doc.files.push(Parsed { path: file.path.clone(), text: file.text.as_str().into(), trees: Arc::new(kept) });
+    let before = found.len();
     let is_case = file.path.starts_with("cases/") || file.path.contains("/cases/");
     for (document, value) in values.into_iter().enumerate() {
+        if found.len() > before + tree::MAX_PROBLEMS {
+            return;
+        }
+        let parsed = &doc.files[number];
+        scalar::ambiguous(&value, At::new(&parsed.path, &parsed.trees[document]), found);
         let mut reader = Reader { doc: &mut *doc, found: &mut *found, file: number, document };
         if is_case {
             reader.case(value);
@@ -147,14 +202,16 @@ impl Reader<'_> {
     }
 
     fn root(&self) -> At<'_> {
-        let (file, trees) = &self.doc.files[self.file];
-        At::new(file, &trees[self.document])
+        let file = &self.doc.files[self.file];
+        At::new(&file.path, &file.trees[self.document])
     }
 
     fn case(&mut self, value: Value) {
         let at = self.root();
+        let empty = scalar::empty(&value, at);
         match read::<CaseDoc>(value, at) {
             Ok(case) => {
+                self.found.extend(empty);
                 let item = self.item(case, "cases", 0);
                 self.doc.cases.push(item);
             }
@@ -170,7 +227,11 @@ impl Reader<'_> {
             self.found.push(Diagnostic::error(Code::Shape, Some(place), message).help(help));
             return;
         };
+        let before = self.found.len();
         for (key, value) in sections {
+            if self.found.len() > before + tree::MAX_PROBLEMS {
+                return;
+            }
             let key = key.as_str().unwrap_or_default();
             let Some(section) = SECTIONS.into_iter().find(|section| *section == key) else {
                 let place = self.root().key_itself(key).place();
@@ -187,8 +248,10 @@ impl Reader<'_> {
 
     fn section(&mut self, section: &'static str, value: Value) {
         if section == "pack" {
+            let empty = scalar::empty(&value, self.root().key("pack"));
             match read::<PackDoc>(value, self.root().key("pack")) {
                 Ok(pack) => {
+                    self.found.extend(empty);
                     let item = self.item(pack, section, 0);
                     self.doc.packs.push(item);
                 }
@@ -212,7 +275,11 @@ impl Reader<'_> {
                 return;
             }
         };
+        let before = self.found.len();
         for (index, value) in items.into_iter().enumerate() {
+            if self.found.len() > before + tree::MAX_PROBLEMS {
+                return;
+            }
             self.list_item(section, index, value);
         }
     }
@@ -221,8 +288,11 @@ impl Reader<'_> {
         macro_rules! keep {
             ($list:ident) => {{
                 let id = value.get("id").and_then(Value::as_str).map(str::to_owned);
-                match read(value, self.root().key(section).index(index)) {
+                let at = self.root().key(section).index(index);
+                let empty = scalar::empty(&value, at);
+                match read(value, at) {
                     Ok(doc) => {
+                        self.found.extend(empty);
                         let item = self.item(doc, section, index);
                         self.doc.$list.push(item);
                     }
@@ -247,47 +317,29 @@ impl Reader<'_> {
 }
 
 fn read<T: DeserializeOwned>(value: Value, at: At<'_>) -> Result<T, Box<Diagnostic>> {
-    if let Some(problem) = without_value(&value, at) {
-        return Err(Box::new(problem));
-    }
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let mut here = at;
+        let mut way = vec![at];
         for segment in error.path() {
-            here = match segment {
+            let here = way[way.len() - 1];
+            way.push(match segment {
                 serde_path_to_error::Segment::Seq { index } => here.index(*index),
                 serde_path_to_error::Segment::Map { key } if here.has(key) => here.key(key),
                 _ => here,
-            };
+            });
         }
-        Box::new(explain_shape(&error.inner().to_string(), here, at))
+        Box::new(explain_shape(&error.inner().to_string(), &way))
     })
 }
 
-/// A key with nothing after its colon. Serde would read an optional one as left out, and a red flag whose `given:` is
-/// empty would lose its condition in silence.
-fn without_value(value: &Value, at: At<'_>) -> Option<Diagnostic> {
-    match value {
-        Value::Mapping(entries) => entries.iter().find_map(|(key, value)| {
-            let key = key.as_str()?;
-            if value.is_null() {
-                let message = format!("`{key}` has no value");
-                let problem = Diagnostic::error(Code::Shape, Some(at.key_itself(key).place()), message);
-                return Some(problem.help("write one after the colon, or leave the whole line out"));
-            }
-            without_value(value, at.key(key))
-        }),
-        Value::Sequence(items) => items.iter().enumerate().find_map(|(i, item)| without_value(item, at.index(i))),
-        _ => None,
-    }
-}
-
-/// Turns serde's words into ours, and points at the key where it is a key that is wrong.
-fn explain_shape(message: &str, here: At<'_>, item: At<'_>) -> Diagnostic {
+/// Turns serde's words into ours, and points at the key where it is a key that is wrong. `way` leads from the item to
+/// the place that serde names, and is never empty.
+fn explain_shape(message: &str, way: &[At<'_>]) -> Diagnostic {
+    let here = way[way.len() - 1];
     if let Some(rest) = message.strip_prefix("unknown field `")
         && let Some((name, rest)) = rest.split_once('`')
     {
         let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
-        let parent = [here, item].into_iter().find(|at| at.has(name)).unwrap_or(here);
+        let parent = way.iter().rev().find(|at| at.has(name)).copied().unwrap_or(here);
         let help = suggest::did_you_mean(name, known.iter().copied())
             .unwrap_or_else(|| format!("known here: {}", suggest::quoted(&known)));
         return Diagnostic::error(
@@ -320,8 +372,10 @@ fn explain_shape(message: &str, here: At<'_>, item: At<'_>) -> Diagnostic {
         .iter()
         .find_map(|start| message.strip_prefix(start)?.split_once(", expected "));
     if let Some((found, expected)) = found_and_expected {
+        let quotes = expected == "a string" && here.is_plain() && !found.starts_with("unit value");
         let message = format!("expected {}, found {}", in_words(expected), in_words(found));
-        return Diagnostic::error(Code::Shape, Some(here.place()), message);
+        return Diagnostic::error(Code::Shape, Some(here.place()), message)
+            .maybe_help(quotes.then(|| "put it in double quotes, so that YAML reads it as text".to_owned()));
     }
     Diagnostic::error(Code::Shape, Some(here.place()), message.to_owned())
 }

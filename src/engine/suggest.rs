@@ -11,7 +11,8 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Vec
         .into_iter()
         .filter_map(|name| {
             let chars: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
-            let distance = distance(&wrong, &chars);
+            let distance =
+                if wrong.len().abs_diff(chars.len()) > limit { usize::MAX } else { distance(&wrong, &chars) };
             let one_in_the_other =
                 (wrong.len() >= 4 && contains(&chars, &wrong)) || (chars.len() >= 4 && contains(&wrong, &chars));
             (distance <= limit || one_in_the_other).then_some((distance, name))

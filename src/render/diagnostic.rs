@@ -1,4 +1,4 @@
-//! Diagnostics as text with the source line underlined, and as JSON.
+//! Diagnostics as text with the source line underlined, as JSON, and as annotations of a build on GitHub.
 //!
 //! Owns their look. The words are the diagnostic's own.
 
@@ -7,6 +7,11 @@ use std::fmt::Write as _;
 
 use super::{Ink, Style, clean};
 use crate::engine::diagnostic::{Diagnostic, Place, Severity};
+
+/// What stands for the parts of a long line that are left out.
+const CUT: &str = "...";
+/// The least that is shown of a line.
+const NARROWEST: usize = 40;
 
 /// Where the text of a file comes from, and what its path is called for the reader.
 pub trait Files {
@@ -51,15 +56,60 @@ fn snippet(place: &Place, what: &str, ink: Ink, files: &impl Files, style: Style
         }
         return out;
     };
-    let line = clean(&line);
-    let length = line.chars().count();
-    let before = (place.column.max(1) as usize - 1).min(length);
-    let marks = (place.length.max(1) as usize).min((length - before).max(1));
+    let room = style.width.saturating_sub(margin.len() + 3).max(NARROWEST);
+    let (line, before, marks) = clip(&clean(&line), place, room);
     let underline = style.paint(ink, &format!("{}{what}", "^".repeat(marks)));
     let _ = writeln!(out, "{margin} {wall}");
     let _ = writeln!(out, "{} {wall} {line}", style.paint(Ink::Blue, &number));
     let _ = writeln!(out, "{margin} {wall} {}{underline}", " ".repeat(before));
     out
+}
+
+/// The part of a line that fits into `room`, around the place, with where the marks begin and how many there are.
+fn clip(line: &str, place: &Place, room: usize) -> (String, usize, usize) {
+    let length = line.chars().count();
+    let before = (place.column.max(1) as usize - 1).min(length);
+    let marks = (place.length.max(1) as usize).min((length - before).max(1));
+    if length <= room {
+        return (line.to_owned(), before, marks);
+    }
+    let inner = room - 2 * CUT.len();
+    // A third of the room goes to what comes before: what follows a mistake mostly says more.
+    let start = before.saturating_sub(inner / 3).min(length - inner);
+    let (left, right) = (if start == 0 { "" } else { CUT }, if start + inner >= length { "" } else { CUT });
+    let middle: String = line.chars().skip(start).take(inner).collect();
+    let before = before - start;
+    (format!("{left}{middle}{right}"), before + left.len(), marks.min((inner - before.min(inner)).max(1)))
+}
+
+/// One diagnostic as a workflow command of GitHub, which shows it beside the line. Ends with the end of the line.
+#[must_use]
+pub fn github(diagnostic: &Diagnostic, files: &impl Files) -> String {
+    let command = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
+    let mut properties = Vec::new();
+    if let Some(place) = &diagnostic.place {
+        properties.push(format!("file={}", property(&files.shown(&place.file))));
+        properties.push(format!("line={},col={}", place.line, place.column));
+        properties.push(format!("endColumn={}", place.column.saturating_add(place.length)));
+    }
+    properties.push(format!("title={}", diagnostic.code));
+    let mut message = diagnostic.message.clone();
+    for (place, what) in &diagnostic.related {
+        let _ = write!(message, "\n{}:{}:{}: {what}", files.shown(&place.file), place.line, place.column);
+    }
+    if let Some(help) = &diagnostic.help {
+        let _ = write!(message, "\nhelp: {help}");
+    }
+    format!("::{command} {}::{}\n", properties.join(","), data(&message))
+}
+
+/// Text as GitHub's commands take it: one line, and `%` for itself.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
 }
 
 /// One diagnostic for programs.
@@ -142,6 +192,33 @@ error[R101]: unknown finding `fevr`
 
 ";
         assert_eq!(text(&diagnostic, &Two, Style::PLAIN), expected);
+    }
+
+    #[test]
+    fn a_build_on_github_shows_it_beside_the_line() {
+        let diagnostic = Diagnostic::error(Code::UnknownFinding, Some(place(2, 8, 4)), "unknown finding `fevr`, 100%")
+            .help("did you mean `fever`?")
+            .related(Some(place(1, 1, 5)), "in this condition");
+        let expected = "::error file=rules/a.yaml,line=2,col=8,endColumn=12,title=R101::unknown finding `fevr`, 100%25\
+                        %0Arules/a.yaml:1:1: in this condition%0Ahelp: did you mean `fever`?\n";
+        assert_eq!(github(&diagnostic, &Two), expected);
+        let folder = Diagnostic::warning(Code::NoRules, None, "none\r\nat all");
+        assert_eq!(github(&folder, &Two), "::warning title=R002::none%0D%0Aat all\n");
+        assert_eq!(property("a,b:c"), "a%2Cb%3Ac");
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_place() {
+        let line: String = (0..200).map(|i| if i % 10 == 0 { 'x' } else { '-' }).collect();
+        for column in 1..=200 {
+            let (shown, before, marks) = clip(&line, &place(1, column, 3), 60);
+            assert!(shown.chars().count() <= 60, "{column}");
+            assert!(before + marks <= shown.chars().count(), "{column}");
+            let underlined: String = shown.chars().skip(before).take(marks).collect();
+            let wanted: String = line.chars().skip(column as usize - 1).take(3).collect();
+            assert_eq!(underlined, wanted, "{column}");
+        }
+        assert_eq!(clip("short", &place(1, 2, 9), 60), ("short".to_owned(), 1, 4));
     }
 
     #[test]

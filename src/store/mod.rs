@@ -18,11 +18,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine;
-use crate::engine::case::{self, Case};
+use crate::engine::case::{self, Case, Shown};
 use crate::engine::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::engine::plan::Plan;
 use crate::engine::source::SourceFile;
+use crate::engine::{self, ReadFile};
 use read::{Content, PackFiles};
 
 /// Where rules come from.
@@ -160,29 +160,43 @@ fn admit(content: Content) -> Result<Snapshot, Refusal> {
     Err(Refusal { digest: content.digest, diagnostics })
 }
 
-/// Runs the cases on all cores; the result is the same whatever their number.
-fn run_cases(plan: &Plan, cases: &[Case]) -> Vec<Diagnostic> {
+/// Does the same to all items on all cores; the results are the same, and in the same order, whatever their number.
+fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let chunk = cases.len().div_ceil(cores).max(1);
+    let chunk = items.len().div_ceil(cores).max(1);
     std::thread::scope(|scope| {
-        let parts: Vec<_> = cases.chunks(chunk).map(|part| scope.spawn(move || case::check_all(plan, part))).collect();
-        // A panic in a case is passed on, and is handled where a panic of the loader is.
-        let finished =
-            parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        finished.flatten().collect()
+        let work = &work;
+        let parts: Vec<_> = items.chunks(chunk).map(|part| scope.spawn(move || work(part))).collect();
+        // A panic in the work is passed on, and is handled where a panic of the loader is.
+        parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
+}
+
+fn read_files(files: &[SourceFile]) -> Vec<ReadFile> {
+    on_all_cores(files, |part| part.iter().map(ReadFile::read).collect::<Vec<_>>()).into_iter().flatten().collect()
+}
+
+fn run_cases(plan: &Plan, cases: &[Case]) -> (Vec<Diagnostic>, Shown) {
+    let (mut broken, mut shown) = (Vec::new(), Shown::default());
+    for (more, seen) in on_all_cores(cases, |part| case::check_all(plan, part)) {
+        broken.extend(more);
+        shown.merge(seen);
+    }
+    (broken, shown)
 }
 
 fn admit_pack(files: &PackFiles) -> Result<LoadedPack, Vec<Diagnostic>> {
     let placed = |found: Vec<Diagnostic>| -> Vec<Diagnostic> {
         found.into_iter().map(|diagnostic| in_folder(diagnostic, &files.folder)).collect()
     };
-    let compiled = engine::compile_pack(&files.files).map_err(placed)?;
-    let warnings = placed(compiled.warnings);
-    let mut broken = placed(run_cases(&compiled.plan, &compiled.cases));
-    if !broken.is_empty() {
-        broken.extend(warnings);
-        return Err(broken);
+    let compiled = engine::compile_read(read_files(&files.files)).map_err(placed)?;
+    let (mut found, shown) = run_cases(&compiled.plan, &compiled.cases);
+    found.extend(compiled.unshown(&shown));
+    found.extend(compiled.warnings);
+    found.sort();
+    let warnings = placed(found);
+    if warnings.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(warnings);
     }
     Ok(LoadedPack {
         id: compiled.plan.header.id.clone(),

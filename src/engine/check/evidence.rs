@@ -3,7 +3,7 @@
 //! Owns the checks of weights, joint rules, parents and red flags.
 
 use super::super::diagnostic::{Code, Diagnostic};
-use super::super::doc::{ConditionDoc, EvidenceDoc, FrequencyWord, PackDoc, PriorDoc, RedFlagDoc};
+use super::super::doc::{ConditionDoc, EvidenceDoc, FrequencyWord, Grade, PackDoc, PriorDoc, RedFlagDoc};
 use super::super::parse::tree::At;
 use super::super::parse::{Doc, Item};
 use super::super::suggest;
@@ -21,6 +21,7 @@ const PROBABILITY: std::ops::RangeInclusive<f64> = 0.01..=0.99;
 #[derive(Debug)]
 pub struct CheckedCondition<'a> {
     pub doc: &'a ConditionDoc,
+    pub at: At<'a>,
     pub prior: Weight,
     pub prior_words: String,
     pub evidence: Vec<CheckedEvidence<'a>>,
@@ -30,6 +31,8 @@ pub struct CheckedCondition<'a> {
 #[derive(Debug, Clone)]
 pub struct CheckedEvidence<'a> {
     pub doc: &'a EvidenceDoc,
+    /// Where it is written, which may be in an evidence set.
+    pub at: At<'a>,
     pub when: Expr,
     pub if_true: Weight,
     pub if_false: Weight,
@@ -41,6 +44,7 @@ pub struct CheckedEvidence<'a> {
 #[derive(Debug)]
 pub struct CheckedRedFlag<'a> {
     pub doc: &'a RedFlagDoc,
+    pub at: At<'a>,
     pub given: Option<Expr>,
     pub given_may_be_unknown: bool,
     pub sign: Expr,
@@ -88,10 +92,27 @@ fn evidence<'a>(
 ) -> Option<CheckedEvidence<'a>> {
     check_id(&rule.id, &at.key("id").place(), &mut resolver.found);
     check_sources(&rule.sources, at.key("sources"), names, &mut resolver.found);
+    graded(rule, at, &mut resolver.found);
     let weights = weights(rule, at, &mut resolver.found);
     let when = resolver.expr(&rule.when, at.key("when"));
     let (if_true, if_false, without) = weights?;
-    Some(CheckedEvidence { doc: rule, when: when?, if_true, if_false, without })
+    Some(CheckedEvidence { doc: rule, at, when: when?, if_true, if_false, without })
+}
+
+/// A number that somebody published, or counted, stands somewhere.
+fn graded(rule: &EvidenceDoc, at: At<'_>, found: &mut Vec<Diagnostic>) {
+    let word = match rule.grade {
+        Grade::Published => "published",
+        Grade::Calculated => "calculated",
+        Grade::Judgement => return,
+    };
+    if rule.sources.is_empty() {
+        let message = format!("a weight that is `{word}` needs its source");
+        found.push(
+            Diagnostic::error(Code::GradeWithoutSource, Some(at.key("grade").place()), message)
+                .help("name it under `sources`, or write `grade: judgement`"),
+        );
+    }
 }
 
 /// The weights when True and when False, from whichever of the four ways the author chose.
@@ -212,7 +233,7 @@ pub fn condition<'a>(
         }
     }
     let (prior, prior_words) = prior(item.doc.prior, pack, at, found);
-    CheckedCondition { doc: &item.doc, prior, prior_words, evidence: list }
+    CheckedCondition { doc: &item.doc, at, prior, prior_words, evidence: list }
 }
 
 fn prior(prior: PriorDoc, pack: Option<&PackDoc>, at: At<'_>, found: &mut Vec<Diagnostic>) -> (Weight, String) {
@@ -367,6 +388,7 @@ pub fn red_flag<'a>(
     let unless = flag.unless.as_ref().map(|unless| resolver.expr(unless, at.key("unless")));
     Some(CheckedRedFlag {
         doc: flag,
+        at,
         given: match given {
             None => None,
             Some(given) => Some(given?),

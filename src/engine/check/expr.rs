@@ -116,6 +116,14 @@ impl<'a, 'v> Resolver<'a, 'v> {
         resolver
     }
 
+    /// A definition without its name; `None` when something in it is wrong.
+    pub fn resolved(&self, id: &str) -> Option<Expr> {
+        match self.done.get(id)? {
+            Some(Expr::Named(_, inner)) => Some(Expr::clone(inner)),
+            other => other.clone(),
+        }
+    }
+
     /// The vocabulary it resolves against.
     pub fn vocabulary(&self) -> &'v Vocabulary {
         self.vocabulary

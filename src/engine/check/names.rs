@@ -6,13 +6,19 @@ use super::super::diagnostic::{Code, Diagnostic};
 use super::super::parse::Doc;
 use super::super::source::Place;
 use super::super::suggest;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Everything that an author declared by id, section by section.
 #[derive(Debug, Default)]
 pub struct Names {
     sections: BTreeMap<&'static str, BTreeMap<String, Option<Place>>>,
+    /// How many unknown names got suggestions.
+    suggested: Cell<usize>,
 }
+
+/// Suggestions for more unknown names than this would cost minutes, and nobody would read them.
+const MOST_SUGGESTIONS: usize = 200;
 
 impl Names {
     /// Collects all ids; reports ids twice and malformed ones.
@@ -54,7 +60,8 @@ impl Names {
 
     fn findings_and_definitions_differ(&self, found: &mut Vec<Diagnostic>) {
         for (id, place) in self.section("definitions") {
-            if let Some(first) = self.section("findings").get(id) {
+            // What stands in a file that cannot be read may be either.
+            if let Some(first @ Some(_)) = self.section("findings").get(id).filter(|_| place.is_some()) {
                 let message = format!("`{id}` is a finding and a definition");
                 found.push(
                     Diagnostic::error(Code::DuplicateId, place.clone(), message)
@@ -79,9 +86,13 @@ impl Names {
     /// An unknown name, with suggestions out of the named sections.
     #[must_use]
     pub fn unknown(&self, code: Code, what: &str, id: &str, sections: &[&str], place: Place) -> Diagnostic {
+        let problem = Diagnostic::error(code, Some(place), format!("unknown {what} `{id}`"));
+        self.suggested.set(self.suggested.get() + 1);
+        if self.suggested.get() > MOST_SUGGESTIONS {
+            return problem.help("take an id that is declared");
+        }
         let known = sections.iter().flat_map(|section| self.section(section).keys().map(String::as_str));
-        Diagnostic::error(code, Some(place), format!("unknown {what} `{id}`"))
-            .maybe_help(suggest::did_you_mean(id, known))
+        problem.maybe_help(suggest::did_you_mean(id, known))
     }
 }
 

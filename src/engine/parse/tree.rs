@@ -5,8 +5,7 @@
 
 use super::super::diagnostic::{Code, Diagnostic};
 use super::super::source::{Place, SourceFile};
-use saphyr_parser::{Event, Marker, Parser, Span};
-use std::cell::Cell;
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use std::collections::BTreeMap;
 
 /// How deep mappings and lists may nest.
@@ -14,20 +13,26 @@ pub const MAX_DEPTH: usize = 48;
 /// How many values and keys one file may hold.
 pub const MAX_NODES: usize = 400_000;
 
+/// How many things may be wrong with one file before the rest of it is not read.
+pub const MAX_PROBLEMS: usize = 100;
+
 /// The place of one value and of everything inside it.
 #[derive(Debug, Clone)]
 pub struct Tree {
     line: u32,
     column: u32,
     length: u32,
+    /// Line and column after the last character; of a collection the same as its beginning.
+    end: (u32, u32),
     inside: Inside,
 }
 
 #[derive(Debug, Clone)]
 enum Inside {
-    Scalar,
-    List(Vec<Tree>),
-    Map(Vec<(String, Tree, Tree)>),
+    /// A value; true when it is written without quotes.
+    Scalar(bool),
+    List(Box<[Tree]>),
+    Map(Box<[(Box<str>, Tree, Tree)]>),
 }
 
 /// A tree with its file: what a check points at. Going somewhere that does not exist stays at the nearest ancestor.
@@ -69,13 +74,35 @@ impl<'a> At<'a> {
         self.entry(name).is_some()
     }
 
+    /// The values of a mapping or list, in order.
+    pub fn inside(self) -> impl Iterator<Item = At<'a>> {
+        let trees: Vec<&'a Tree> = match &self.tree.inside {
+            Inside::Map(entries) => entries.iter().map(|(_, _, value)| value).collect(),
+            Inside::List(items) => items.iter().collect(),
+            Inside::Scalar(_) => Vec::new(),
+        };
+        trees.into_iter().map(move |tree| At { tree, ..self })
+    }
+
     /// The keys of a mapping as written.
     pub fn keys(self) -> impl Iterator<Item = &'a str> {
         let entries: &[_] = match &self.tree.inside {
             Inside::Map(entries) => entries,
             _ => &[],
         };
-        entries.iter().map(|(name, _, _)| name.as_str())
+        entries.iter().map(|(name, _, _)| &**name)
+    }
+
+    /// Whether it is a value written without quotes.
+    #[must_use]
+    pub fn is_plain(self) -> bool {
+        matches!(self.tree.inside, Inside::Scalar(true))
+    }
+
+    /// Line and column after its last character.
+    #[must_use]
+    pub fn end(self) -> (u32, u32) {
+        self.tree.end
     }
 
     /// Its place.
@@ -86,7 +113,9 @@ impl<'a> At<'a> {
 
     fn entry(self, name: &str) -> Option<(&'a Tree, &'a Tree)> {
         match &self.tree.inside {
-            Inside::Map(entries) => entries.iter().find(|(key, _, _)| key == name).map(|(_, key, value)| (key, value)),
+            Inside::Map(entries) => {
+                entries.iter().find(|(key, _, _)| &**key == name).map(|(_, key, value)| (key, value))
+            }
             _ => None,
         }
     }
@@ -97,23 +126,31 @@ enum Frame {
         tree: Tree,
         items: Vec<Tree>,
     },
-    /// `names` says where in `entries` each name is.
     Map {
         tree: Tree,
-        entries: Vec<(String, Tree, Tree)>,
-        names: BTreeMap<String, usize>,
-        key: Option<(String, Tree)>,
+        entries: Vec<(Box<str>, Tree, Tree)>,
+        key: Option<(Box<str>, Tree)>,
+        /// Line and column of each key.
+        known: BTreeMap<Box<str>, (u32, u32)>,
     },
+}
+
+/// How far a line has been walked: its number, a column from 0, and the byte there. Events come in the order of the text,
+/// so that a line of a megabyte is walked once and not once for each value in it.
+#[derive(Default)]
+struct Cursor {
+    line: usize,
+    column: usize,
+    byte: usize,
 }
 
 struct Builder<'a> {
     file: &'a SourceFile,
     lines: Vec<&'a str>,
-    /// A line, a column of it, and the byte at which that column begins.
-    cursor: Cell<(usize, usize, usize)>,
     frames: Vec<Frame>,
     documents: Vec<Tree>,
     nodes: usize,
+    cursor: Cursor,
     found: Vec<Diagnostic>,
 }
 
@@ -122,25 +159,22 @@ pub fn build(file: &SourceFile) -> (Vec<Tree>, Vec<Diagnostic>) {
     let mut builder = Builder {
         file,
         lines: file.text.lines().collect(),
-        cursor: Cell::new((0, 0, 0)),
         frames: Vec::new(),
         documents: Vec::new(),
         nodes: 0,
+        cursor: Cursor::default(),
         found: Vec::new(),
     };
     for event in Parser::new_from_str(&file.text) {
         match event {
             Ok((event, span)) => {
-                if !builder.event(&event, span) {
+                if !builder.event(&event, span) || builder.too_much() {
                     break;
                 }
             }
             Err(error) => {
-                let place = builder.place_at(error.marker());
-                builder.found.push(
-                    Diagnostic::error(Code::Syntax, Some(place), format!("this is not YAML: {}", error.info()))
-                        .maybe_help(builder.syntax_help(error.marker())),
-                );
+                let problem = builder.syntax_error(error.marker(), error.info());
+                builder.found.push(problem);
                 break;
             }
         }
@@ -152,21 +186,21 @@ impl Builder<'_> {
     /// Takes one event; false stops the reading.
     fn event(&mut self, event: &Event<'_>, span: Span) -> bool {
         match event {
-            Event::Scalar(text, _, anchor, tag) => {
+            Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_features(*anchor, tag.is_some(), span);
-                let tree = self.tree(span, Inside::Scalar);
+                let tree = self.tree(span, Inside::Scalar(*style == ScalarStyle::Plain));
                 self.value(tree, Some(text), span)
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_features(*anchor, tag.is_some(), span);
-                let tree = self.tree(span, Inside::Scalar);
+                let tree = self.tree(span, Inside::List(Box::default()));
                 self.frames.push(Frame::List { tree, items: Vec::new() });
                 self.deep_enough(span)
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_features(*anchor, tag.is_some(), span);
-                let tree = self.tree(span, Inside::Scalar);
-                self.frames.push(Frame::Map { tree, entries: Vec::new(), names: BTreeMap::new(), key: None });
+                let tree = self.tree(span, Inside::List(Box::default()));
+                self.frames.push(Frame::Map { tree, entries: Vec::new(), key: None, known: BTreeMap::new() });
                 self.deep_enough(span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
@@ -176,7 +210,7 @@ impl Builder<'_> {
                     "aliases (`*name`) are not used in rule files",
                     "write it out, or give it a name under `definitions`",
                 );
-                let tree = self.tree(span, Inside::Scalar);
+                let tree = self.tree(span, Inside::Scalar(true));
                 self.value(tree, None, span)
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
@@ -188,11 +222,11 @@ impl Builder<'_> {
     fn close(&mut self, span: Span) -> bool {
         match self.frames.pop() {
             Some(Frame::List { mut tree, items }) => {
-                tree.inside = Inside::List(items);
+                tree.inside = Inside::List(items.into_boxed_slice());
                 self.value(tree, None, span)
             }
             Some(Frame::Map { mut tree, entries, .. }) => {
-                tree.inside = Inside::Map(entries);
+                tree.inside = Inside::Map(entries.into_boxed_slice());
                 self.value(tree, None, span)
             }
             None => true,
@@ -212,16 +246,15 @@ impl Builder<'_> {
                 self.refuse(span, "a key must be plain text", "write `name: value`");
                 return false;
             };
-            *key = Some((text.to_owned(), tree));
+            *key = Some((text.into(), tree));
             self.check_key(text, span);
             return true;
         }
         match self.frames.last_mut() {
             None => self.documents.push(tree),
             Some(Frame::List { items, .. }) => items.push(tree),
-            Some(Frame::Map { entries, names, key, .. }) => {
+            Some(Frame::Map { entries, key, .. }) => {
                 if let Some((name, key_tree)) = key.take() {
-                    names.entry(name.clone()).or_insert(entries.len());
                     entries.push((name, key_tree, tree));
                 }
             }
@@ -232,12 +265,12 @@ impl Builder<'_> {
     fn check_key(&mut self, name: &str, span: Span) {
         let length = number(name.chars().count().max(1));
         let place = Place { length, ..self.place_at(&span.start) };
-        if let Some(Frame::Map { entries, names, .. }) = self.frames.last()
-            && let Some((_, first, _)) = names.get(name).and_then(|&at| entries.get(at))
+        if let Some(Frame::Map { known, .. }) = self.frames.last_mut()
+            && let Some((line, column)) = known.insert(name.into(), (place.line, place.column))
         {
-            let first = Place { line: first.line, column: first.column, length: first.length, ..place.clone() };
+            let first = Place { line, column, ..place.clone() };
             self.found.push(
-                Diagnostic::error(Code::DuplicateKey, Some(place.clone()), format!("the key `{name}` is here twice"))
+                Diagnostic::error(Code::DuplicateKey, Some(place), format!("the key `{name}` is here twice"))
                     .help("keep one of the two, or join their contents")
                     .related(Some(first), "it is already here"),
             );
@@ -249,7 +282,7 @@ impl Builder<'_> {
                 "write it out, or give it a name under `definitions`",
             );
         }
-        let (before, _) = self.split(&span.start);
+        let (before, _) = self.part_line(&span.start);
         if name.starts_with('?') || before.trim_end().ends_with('?') {
             self.refuse(span, "explicit keys (`? key`) are not used in rule files", "write `key: value`");
         }
@@ -277,18 +310,45 @@ impl Builder<'_> {
         if self.frames.len() <= MAX_DEPTH {
             return true;
         }
-        let place = self.place_at(&span.start);
-        let message = format!("this is nested more than {MAX_DEPTH} levels deep");
-        let help = "give the inner part a name under `definitions`";
-        self.found.push(Diagnostic::error(Code::Limit, Some(place), message).help(help));
+        let problem = self.too_deep(&span.start);
+        self.found.push(problem);
         false
+    }
+
+    fn too_deep(&self, mark: &Marker) -> Diagnostic {
+        let message = format!("this is nested more than {MAX_DEPTH} levels deep");
+        Diagnostic::error(Code::Limit, Some(self.place_at(mark)), message)
+            .help("give the inner part a name under `definitions`")
+    }
+
+    fn syntax_error(&self, mark: &Marker, info: &str) -> Diagnostic {
+        // The reader looks ahead in flow style, and gives up before the events come to say how deep it is.
+        if info.contains("recursion limit") {
+            return self.too_deep(mark);
+        }
+        // The reader stumbles over the text before or after a tab as often as over the tab itself.
+        let near = mark.line().saturating_sub(1)..mark.line() + 2;
+        let tab = near.filter_map(|i| Some((i, self.lines.get(i)?))).find_map(|(i, line)| {
+            let column = line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t')?;
+            (!line.trim().is_empty()).then_some((i, column))
+        });
+        if let Some((line, column)) = tab {
+            let place =
+                Place { file: self.file.path.clone(), line: number(line + 1), column: number(column + 1), length: 1 };
+            return Diagnostic::error(Code::Syntax, Some(place), "this is not YAML: a tab in the indentation")
+                .help("YAML indents with spaces: replace the tab");
+        }
+        Diagnostic::error(Code::Syntax, Some(self.place_at(mark)), format!("this is not YAML: {info}")).maybe_help(
+            if info.contains("quoted scalar") {
+                Some("close the quote, and write `\\\"` for a quote inside".to_owned())
+            } else {
+                self.syntax_help(mark)
+            },
+        )
     }
 
     fn syntax_help(&self, mark: &Marker) -> Option<String> {
         let line = self.lines.get(mark.line().saturating_sub(1))?;
-        if line.trim_start_matches(' ').starts_with('\t') || line.contains('\t') {
-            return Some("YAML indents with spaces: replace the tab".to_owned());
-        }
         let value = line.split_once(": ").map_or("", |(_, value)| value);
         if value.contains(": ") && !value.starts_with(['"', '\'', '{', '[']) {
             return Some("put the text in double quotes: it holds a colon and a space".to_owned());
@@ -300,29 +360,41 @@ impl Builder<'_> {
         Place { file: self.file.path.clone(), line: number(mark.line()), column: number(mark.col() + 1), length: 1 }
     }
 
-    /// The line of a place, before it and from it on. Places come in the order of the text, so even a line that is a
-    /// megabyte long is walked once.
-    fn split(&self, mark: &Marker) -> (&str, &str) {
+    /// The line of a mark, before it and from it on.
+    fn part_line(&mut self, mark: &Marker) -> (&str, &str) {
         let line = self.lines.get(mark.line().saturating_sub(1)).copied().unwrap_or_default();
-        let (column, mut byte) = match self.cursor.get() {
-            (number, column, byte) if number == mark.line() && column <= mark.col() => (column, byte),
-            _ => (0, 0),
-        };
-        byte += line[byte..].chars().take(mark.col() - column).map(char::len_utf8).sum::<usize>();
-        self.cursor.set((mark.line(), mark.col(), byte));
-        line.split_at(byte)
+        if self.cursor.line != mark.line() || self.cursor.column > mark.col() {
+            self.cursor = Cursor { line: mark.line(), ..Cursor::default() };
+        }
+        let ahead = mark.col() - self.cursor.column;
+        let rest = &line[self.cursor.byte..];
+        self.cursor.byte += rest.char_indices().nth(ahead).map_or(rest.len(), |(byte, _)| byte);
+        self.cursor.column = mark.col();
+        line.split_at(self.cursor.byte)
     }
 
-    fn tree(&self, span: Span, inside: Inside) -> Tree {
+    /// Ends the reading of a file that is wrong all over; nobody reads that many remarks.
+    fn too_much(&mut self) -> bool {
+        self.found.len() >= MAX_PROBLEMS
+    }
+
+    fn tree(&mut self, span: Span, inside: Inside) -> Tree {
         let length = if span.start.line() == span.end.line() {
             let length = span.end.col().saturating_sub(span.start.col());
-            let (_, line) = self.split(&span.start);
-            let text: String = line.chars().take(length).collect();
-            text.trim_end().chars().count().max(1)
+            let (_, rest) = self.part_line(&span.start);
+            let end = rest.char_indices().nth(length).map_or(rest.len(), |(byte, _)| byte);
+            rest[..end].trim_end().chars().count().max(1)
         } else {
             1
         };
-        Tree { line: number(span.start.line()), column: number(span.start.col() + 1), length: number(length), inside }
+        let end = (number(span.end.line()), number(span.end.col() + 1));
+        Tree {
+            line: number(span.start.line()),
+            column: number(span.start.col() + 1),
+            length: number(length),
+            end,
+            inside,
+        }
     }
 }
 
