@@ -41,3 +41,5 @@ pub mod render;
 pub mod schema;
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
+pub mod standing;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use super::detail_report;
 use super::sources::Sources;
 use crate::config::rule_source;
 use crate::engine;
@@ -110,7 +111,9 @@ fn in_words(pack: &LoadedPack) -> String {
     ];
     let header = &plan.header;
     let review = header.review_status.replace('_', " ");
-    format!("{} {} ({review}): {}\n  digest {}", pack.id, header.version, parts.join(", "), pack.digest)
+    let grades = detail_report::grade_counts(plan.rules.iter().map(|rule| rule.grade));
+    let (id, parts, digest) = (&pack.id, parts.join(", "), &pack.digest);
+    format!("{id} {} ({review}): {parts}\n  weights: {grades}\n  digest {digest}", header.version)
 }
 
 fn warnings(snapshot: &Snapshot) -> impl Iterator<Item = &Diagnostic> {

@@ -7,6 +7,7 @@
 
 mod check;
 mod coverage_report;
+mod detail_report;
 mod diff;
 mod evaluate;
 mod failure;

@@ -38,11 +38,14 @@ pub struct Args {
     /// List for each rule and red flag in how many cases it stood how.
     #[arg(long, env = "RUBOR_COVERAGE")]
     coverage: bool,
+    /// Print the long tables too: urgencies expected and advised, shares against outcomes, what each condition wins.
+    #[arg(long, env = "RUBOR_TABLES")]
+    tables: bool,
     /// Fail when fewer per cent of rules (that count in a case) and red flags (that fire in one) are covered.
     #[arg(long, value_name = "PERCENT", env = "RUBOR_MIN_COVERAGE", value_parser = percent, conflicts_with = "filter")]
     min_coverage: Option<f64>,
     /// Drop each red flag and each rule and flip each weight in turn, and list what no case notices, instead.
-    #[arg(long, env = "RUBOR_MUTATE", conflicts_with_all = ["coverage", "min_coverage", "interview"])]
+    #[arg(long, env = "RUBOR_MUTATE", conflicts_with_all = ["coverage", "tables", "min_coverage", "interview"])]
     mutate: bool,
     /// With `--mutate`: fail when a dropped red flag, or more than the rest of the flipped weights, goes unnoticed.
     #[arg(long, value_name = "PERCENT", env = "RUBOR_MIN_NOTICED", value_parser = percent, requires = "mutate")]
@@ -51,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "CASE_ID", env = "RUBOR_INTERVIEW")]
     interview: Option<String>,
     /// Play every case that says what is true as an interview, and print how they went instead.
-    #[arg(long, env = "RUBOR_INTERVIEWS", conflicts_with_all = ["mutate", "coverage", "min_coverage", "interview", "format"])]
+    #[arg(long, env = "RUBOR_INTERVIEWS", conflicts_with_all = ["mutate", "coverage", "tables", "min_coverage", "interview", "format"])]
     interviews: bool,
     /// How to print.
     #[arg(long, env = "RUBOR_FORMAT", value_enum, default_value_t = TestFormat::Text)]
@@ -169,7 +172,7 @@ fn report(args: &Args, runs: &[PackRun], files: &Loaded<'_>) -> ExitCode {
         bare |= !mutate(args, runs, style);
     } else {
         print(&match args.format {
-            TestFormat::Text => test_report::text(runs, files, args.coverage, style),
+            TestFormat::Text => test_report::text(runs, files, args.coverage, args.tables, style),
             TestFormat::Json => format!("{:#}\n", test_report::value(runs, files, args.coverage)),
             TestFormat::Junit => junit::text(runs),
         });

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::sources::Loaded;
 use super::test::PackRun;
-use super::{coverage_report, failure};
+use super::{coverage_report, detail_report, failure};
 use crate::accuracy::{self, Accuracy, Wrong};
 use crate::engine::answer::Answer;
 use crate::engine::case::Case;
@@ -24,7 +24,7 @@ const TOP: usize = 3;
 
 /// The report for people.
 #[must_use]
-pub fn text(runs: &[PackRun], files: &Loaded<'_>, coverage: bool, style: Style) -> String {
+pub fn text(runs: &[PackRun], files: &Loaded<'_>, coverage: bool, tables: bool, style: Style) -> String {
     let mut out = String::new();
     for run in runs {
         let header = &run.plan.header;
@@ -33,6 +33,10 @@ pub fn text(runs: &[PackRun], files: &Loaded<'_>, coverage: bool, style: Style) 
         out.push_str(&failures(run, files, style));
         out.push_str(&rows(&run.figures, style));
         out.push_str(&figures(run, style));
+        if tables {
+            out.push_str(&detail_report::tables(&run.measure(|_| true), style));
+            out.push_str(&detail_report::by_condition(run, style));
+        }
         out.push_str(&coverage_report::summary(&run.coverage, style));
         if coverage {
             out.push_str(&coverage_report::list(&run.coverage, style));
@@ -180,6 +184,7 @@ pub fn value(runs: &[PackRun], files: &Loaded<'_>, coverage: bool) -> Value {
                 "cases": all.triaged, "exact": all.triage_exact, "over": all.wrong.over, "under": all.wrong.under,
             },
             "sets": accuracy::SETS.map(|(name, is_in)| set(name, &run.measure(is_in))),
+            "conditions": detail_report::conditions(run),
             "coverage": coverage_report::value(&run.coverage, coverage),
         })
     });
