@@ -86,12 +86,11 @@ fn read(file: &Path) -> Result<String, String> {
 
 /// JSON where it looks like JSON, else YAML.
 fn parse(file: &Path, text: &str) -> Result<EvaluateRequest, String> {
-    let shown = file.display();
     let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or("");
     let json_error = if extension == "json" || text.trim_start().starts_with('{') {
         match protobuf_json::decode_str::<EvaluateRequest>(text) {
             Ok(request) => return Ok(request),
-            Err(error) => Some(format!("`{shown}` is not a request: {error}")),
+            Err(error) => Some(no_request(file, &error.to_string())),
         }
     } else {
         None
@@ -100,7 +99,13 @@ fn parse(file: &Path, text: &str) -> Result<EvaluateRequest, String> {
         return Err(json_error.unwrap_or_default());
     }
     // A flow mapping begins like JSON, so YAML has the second try; JSON's message is the better one if both fail.
-    from_yaml(text).map_err(|error| json_error.unwrap_or_else(|| format!("`{shown}` is not a request: {error}")))
+    from_yaml(text).map_err(|error| json_error.unwrap_or_else(|| no_request(file, &error)))
+}
+
+/// The error with what may have been meant.
+fn no_request(file: &Path, error: &str) -> String {
+    let hint = protobuf_json::did_you_mean::<EvaluateRequest>(error).map(|hint| format!("; {hint}"));
+    format!("`{}` is not a request: {error}{}", file.display(), hint.unwrap_or_default())
 }
 
 fn from_yaml(text: &str) -> Result<EvaluateRequest, String> {
@@ -146,7 +151,7 @@ fn to_json(value: serde_yaml::Value) -> Result<serde_json::Value, String> {
 fn long_names(request: &mut serde_json::Value) {
     let lengthen = |value: Option<&mut serde_json::Value>, prefix: &str, words: &[&str]| {
         if let Some(value) = value
-            && let Some(word) = value.as_str().filter(|word| words.contains(word))
+            && let Some(word) = value.as_str().map(str::to_lowercase).filter(|word| words.contains(&word.as_str()))
         {
             *value = format!("{prefix}{}", word.to_uppercase()).into();
         }

@@ -4,12 +4,13 @@
 //! [`decode`] may quote the input, so it is for a caller's own terminal and never for a log.
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 use serde::{Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::LazyLock;
 
 use super::proto;
+use crate::engine::suggest;
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).expect("the build wrote a valid descriptor set")
@@ -54,6 +55,32 @@ pub fn decode_str<T: JsonMessage>(text: &str) -> Result<T, serde_json::Error> {
     Ok(message)
 }
 
+/// What may have been meant by the field or the enum value that `error`, an error of reading a `T`, does not know.
+#[must_use]
+pub fn did_you_mean<T: JsonMessage>(error: &str) -> Option<String> {
+    let wrong = error.split_once("unrecognized ")?.1;
+    let is_field = wrong.starts_with("field");
+    let wrong = wrong.split('\'').nth(1)?;
+    let (mut names, mut seen, mut next) = (Vec::new(), Vec::new(), vec![descriptor::<T>()]);
+    while let Some(message) = next.pop() {
+        if seen.contains(&message) {
+            continue;
+        }
+        for field in message.fields() {
+            if is_field {
+                names.push(field.json_name().to_owned());
+            }
+            match field.kind() {
+                Kind::Message(inner) => next.push(inner),
+                Kind::Enum(values) if !is_field => names.extend(values.values().map(|value| value.name().to_owned())),
+                _ => {}
+            }
+        }
+        seen.push(message);
+    }
+    suggest::did_you_mean(wrong, names.iter().map(String::as_str))
+}
+
 /// A message in its JSON form, in the order of its fields: with `{}` on one line, with `{:#}` for people.
 pub struct JsonForm {
     message: DynamicMessage,
@@ -95,7 +122,7 @@ impl fmt::Display for JsonForm {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode_str, encode, encode_in_full, proto};
+    use super::{decode_str, did_you_mean, encode, encode_in_full, proto};
 
     #[test]
     fn json_round_trip_keeps_presence() {
@@ -110,6 +137,17 @@ mod tests {
     fn the_full_form_shows_what_is_not_there() {
         let status = encode_in_full(&proto::GetStatusResponse::default()).to_string();
         assert!(status.starts_with(r#"{"digest":"""#) && status.contains(r#""packs":[]"#), "{status}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_guessed() {
+        let hint = |text: &str| {
+            let error = decode_str::<proto::EvaluateRequest>(text).expect_err("it is refused").to_string();
+            did_you_mean::<proto::EvaluateRequest>(&error)
+        };
+        assert_eq!(hint(r#"{"patiant":{}}"#).as_deref(), Some("did you mean `patient`?"));
+        assert_eq!(hint(r#"{"patient":{"sex":"FEMALE"}}"#).as_deref(), Some("did you mean `SEX_FEMALE`?"));
+        assert_eq!(hint(r#"{"patient":{"qqqqqqqq":1}}"#), None);
     }
 
     #[test]
