@@ -326,7 +326,7 @@ fn counts_beside(joint: &CheckedEvidence<'_>, part: &CheckedEvidence<'_>, logic:
     together(part.if_true, part.when.clone()) || together(part.if_false, Expr::Not(Box::new(part.when.clone())))
 }
 
-/// Families that one rule names for itself alone, wherever it is included.
+/// Families that one rule names for itself alone, wherever it is included, and that keep it apart from no other rule.
 fn lone_families(checked: &Checked<'_>, found: &mut Vec<Diagnostic>) {
     let mut lone: BTreeMap<*const EvidenceDoc, (&CheckedEvidence<'_>, bool)> = BTreeMap::new();
     for condition in &checked.conditions {
@@ -336,12 +336,14 @@ fn lone_families(checked: &Checked<'_>, found: &mut Vec<Diagnostic>) {
         for family in single.iter().flat_map(|rule| families(checked, rule)) {
             *members.entry(family).or_default() += 1;
         }
-        for rule in single {
+        for &rule in &single {
             let Some(family) = rule.doc.family.as_deref() else { continue };
             // Naming the family that the findings have anyway changes nothing and joins nobody.
-            let of_the_finding = |finding| checked.vocabulary.get(finding).family == family;
-            if !findings_of(&rule.when).into_iter().all(of_the_finding) {
-                let alone = members.get(family) == Some(&1);
+            let own = families_of_findings(checked, rule);
+            if own.iter().any(|&of_a_finding| of_a_finding != family) {
+                let kept_apart = |other: &&CheckedEvidence<'_>| !families(checked, other).is_disjoint(&own);
+                let mut others = single.iter().filter(|other| !std::ptr::eq(**other, rule));
+                let alone = members.get(family) == Some(&1) && !others.any(kept_apart);
                 lone.entry(std::ptr::from_ref(rule.doc)).or_insert((rule, true)).1 &= alone;
             }
         }
@@ -360,8 +362,10 @@ fn lone_families(checked: &Checked<'_>, found: &mut Vec<Diagnostic>) {
 fn families<'c>(checked: &'c Checked<'_>, rule: &'c CheckedEvidence<'_>) -> BTreeSet<&'c str> {
     match &rule.doc.family {
         Some(family) => BTreeSet::from([family.as_str()]),
-        None => {
-            findings_of(&rule.when).into_iter().map(|finding| checked.vocabulary.get(finding).family.as_str()).collect()
-        }
+        None => families_of_findings(checked, rule),
     }
+}
+
+fn families_of_findings<'c>(checked: &'c Checked<'_>, rule: &CheckedEvidence<'_>) -> BTreeSet<&'c str> {
+    findings_of(&rule.when).into_iter().map(|finding| checked.vocabulary.get(finding).family.as_str()).collect()
 }
