@@ -94,15 +94,22 @@ pub struct Failure {
 /// Takes the cases of a document and holds their words against the plan.
 #[must_use]
 pub fn read_cases(doc: &Doc, plan: &Plan, found: &mut Vec<Diagnostic>) -> Vec<Case> {
+    let names = Names::of(plan);
     let mut cases: Vec<Case> =
-        doc.cases.iter().filter_map(|item| read_case(&item.doc, doc.at(item), plan, found)).collect();
+        doc.cases.iter().filter_map(|item| read_case(&item.doc, doc.at(item), plan, &names, found)).collect();
     cases.sort_by(|a, b| a.id.cmp(&b.id));
     cases
 }
 
-fn read_case(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnostic>) -> Option<Case> {
+fn read_case(
+    case: &CaseDoc,
+    at: At<'_>,
+    plan: &Plan,
+    names: &Names<'_>,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Case> {
     let before = found.len();
-    check_names(case, at, plan, found);
+    check_names(case, at, names, found);
     let submission = submission(case);
     let findings = match Findings::read(plan, &submission) {
         Ok(findings) => findings,
@@ -230,32 +237,47 @@ fn locate(at: At<'_>, case: &CaseDoc, field: &str) -> Place {
     field.split('.').fold(at, |here, key| here.key(key)).place()
 }
 
+/// What a case can name.
+struct Names<'a> {
+    conditions: BTreeSet<&'a str>,
+    red_flags: BTreeSet<&'a str>,
+    rules: BTreeSet<&'a str>,
+    questions: BTreeSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        let findings = plan.findings().iter().map(|finding| finding.id.as_str());
+        Self {
+            conditions: plan.conditions.iter().map(|condition| condition.id.as_str()).chain([UNDETERMINED]).collect(),
+            red_flags: plan.red_flags.iter().map(|flag| flag.id.as_str()).collect(),
+            rules: plan.rules.iter().map(|rule| rule.id.as_str()).collect(),
+            questions: findings.chain(plan.boxes.iter().map(|one| one.id.as_str())).collect(),
+        }
+    }
+}
+
 /// Conditions, red flags, rules and questions that a case names.
-fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnostic>) {
+fn check_names(case: &CaseDoc, at: At<'_>, names: &Names<'_>, found: &mut Vec<Diagnostic>) {
     let expect = &case.expect;
     let at_expect = at.key("expect");
-    let conditions: Vec<&str> =
-        plan.conditions.iter().map(|condition| condition.id.as_str()).chain([UNDETERMINED]).collect();
-    let red_flags: Vec<&str> = plan.red_flags.iter().map(|flag| flag.id.as_str()).collect();
-    let rules: Vec<&str> = plan.rules.iter().map(|rule| rule.id.as_str()).collect();
-    let questions: Vec<&str> =
-        plan.findings().iter().map(|f| f.id.as_str()).chain(plan.boxes.iter().map(|b| b.id.as_str())).collect();
-    let mut check = |code: Code, what: &str, known: &[&str], id: &str, at: At<'_>| {
-        if !known.contains(&id) {
+    let Names { conditions, red_flags, rules, questions } = names;
+    let mut check = |code: Code, what: &str, known: &BTreeSet<&str>, id: &str, at: At<'_>| {
+        if !known.contains(id) {
             let problem = Diagnostic::error(code, Some(at.place()), format!("unknown {what} `{id}`"));
             found.push(problem.maybe_help(suggest::did_you_mean(id, known.iter().copied())));
         }
     };
     if let Some(top) = &expect.top {
-        check(Code::UnknownCondition, "condition", &conditions, top, at_expect.key("top"));
+        check(Code::UnknownCondition, "condition", conditions, top, at_expect.key("top"));
     }
     let lists = [
-        ("top3", &expect.top3, Code::UnknownCondition, "condition", conditions.as_slice()),
-        ("not_top", &expect.not_top, Code::UnknownCondition, "condition", &conditions),
-        ("red_flags", &expect.red_flags, Code::UnknownRedFlag, "red flag", &red_flags),
-        ("not_red_flags", &expect.not_red_flags, Code::UnknownRedFlag, "red flag", &red_flags),
-        ("because", &expect.because, Code::UnknownRule, "rule", &rules),
-        ("asks_first", &expect.asks_first, Code::UnknownFinding, "finding or box", &questions),
+        ("top3", &expect.top3, Code::UnknownCondition, "condition", conditions),
+        ("not_top", &expect.not_top, Code::UnknownCondition, "condition", conditions),
+        ("red_flags", &expect.red_flags, Code::UnknownRedFlag, "red flag", red_flags),
+        ("not_red_flags", &expect.not_red_flags, Code::UnknownRedFlag, "red flag", red_flags),
+        ("because", &expect.because, Code::UnknownRule, "rule", rules),
+        ("asks_first", &expect.asks_first, Code::UnknownFinding, "finding or box", questions),
     ];
     for (key, ids, code, what, known) in lists {
         for (i, id) in ids.iter().enumerate() {
@@ -263,9 +285,9 @@ fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnost
         }
     }
     if let Some(truth) = &case.truth {
-        check(Code::UnknownCondition, "condition", &conditions, &truth.condition, at.key("truth").key("condition"));
+        check(Code::UnknownCondition, "condition", conditions, &truth.condition, at.key("truth").key("condition"));
         for (i, id) in truth.also_right.iter().enumerate() {
-            check(Code::UnknownCondition, "condition", &conditions, id, at.key("truth").key("also_right").index(i));
+            check(Code::UnknownCondition, "condition", conditions, id, at.key("truth").key("also_right").index(i));
         }
     }
 }
@@ -273,27 +295,21 @@ fn check_names(case: &CaseDoc, at: At<'_>, plan: &Plan, found: &mut Vec<Diagnost
 /// Runs one case against the plan that it was read for.
 #[must_use]
 pub fn run(plan: &Plan, case: &Case) -> CaseResult {
-    run_listing(plan, case, plan.conditions.len().max(1), false)
-}
-
-/// Runs a case with no more of an answer than its expectations look at.
-fn run_briefly(plan: &Plan, case: &Case) -> CaseResult {
-    let quiet = case.expect.because.is_empty();
-    let listed = if quiet { 3 } else { plan.conditions.len().max(1) };
-    run_listing(plan, case, listed, quiet)
-}
-
-fn run_listing(plan: &Plan, case: &Case, max_differentials: usize, omit_rationale: bool) -> CaseResult {
-    let options = AnswerOptions {
-        max_differentials,
-        max_questions: 3,
-        omit_rationale,
-        omit_questions: case.expect.asks_first.is_empty(),
-    };
     let evaluation = evaluate(plan, &case.findings);
-    let answer = explain(plan, &case.findings, &evaluation, &options);
+    let answer = explain(plan, &case.findings, &evaluation, &options(plan, case, false));
     let failures = compare(plan, &case.expect, &answer);
     CaseResult { id: case.id.clone(), failures, answer, evaluation }
+}
+
+/// What is asked for a case: briefly, no more than its expectations look at.
+fn options(plan: &Plan, case: &Case, briefly: bool) -> AnswerOptions {
+    let quiet = briefly && case.expect.because.is_empty();
+    AnswerOptions {
+        max_differentials: if quiet { 3 } else { plan.conditions.len().max(1) },
+        max_questions: 3,
+        omit_rationale: quiet,
+        omit_questions: case.expect.asks_first.is_empty(),
+    }
 }
 
 /// What a case tells once everything that it leaves out, and that its reporter could be asked, was asked and is absent.
@@ -350,10 +366,12 @@ impl Shown {
 #[must_use]
 pub fn check_all(plan: &Plan, cases: &[Case]) -> (Vec<Diagnostic>, Shown) {
     let (mut broken, mut shown) = (Vec::new(), Shown::default());
+    let mut evaluation = Evaluation::default();
     for case in cases {
-        let result = run_briefly(plan, case);
-        shown.see(case, &result.answer);
-        broken.extend(result.failures.into_iter().map(|failure| {
+        evaluation.run(plan, &case.findings);
+        let answer = explain(plan, &case.findings, &evaluation, &options(plan, case, true));
+        shown.see(case, &answer);
+        broken.extend(compare(plan, &case.expect, &answer).into_iter().map(|failure| {
             Diagnostic::error(
                 Code::CaseBroken,
                 Some(case.place.clone()),

@@ -35,9 +35,9 @@ impl Declared {
     }
 }
 
-/// Warnings about the words an author wrote, whether or not the rules are right.
-pub fn words(doc: &Doc, found: &mut Vec<Diagnostic>) {
-    text::check(doc, found);
+/// Warnings about the words an author wrote in one file, whether or not the rules are right.
+pub fn words(doc: &Doc, file: &str, found: &mut Vec<Diagnostic>) {
+    text::check(doc, file, found);
 }
 
 /// Warnings about names and rules.

@@ -82,7 +82,7 @@ impl ReadFile {
     pub fn read(file: &SourceFile) -> Self {
         let mut read = parse::parse(file);
         // Remarks on words need nothing but the file.
-        lint::words(&read.doc, &mut read.found);
+        lint::words(&read.doc, file.without_mark(), &mut read.found);
         Self(read)
     }
 }

@@ -5,6 +5,7 @@
 
 mod scalar;
 pub mod tree;
+mod written;
 
 use super::diagnostic::{Code, Diagnostic};
 use super::doc::{
@@ -13,11 +14,10 @@ use super::doc::{
 };
 use super::source::SourceFile;
 use super::suggest;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_yaml::Value;
 use std::sync::Arc;
 use tree::{At, Tree};
+use written::Written;
 
 /// The lists that a rule file may hold.
 pub const SECTIONS: [&str; 9] =
@@ -28,10 +28,10 @@ pub const SECTIONS: [&str; 9] =
 pub struct Item<T> {
     /// As written.
     pub doc: T,
-    file: usize,
-    document: usize,
-    section: &'static str,
-    index: usize,
+    file: u32,
+    document: u32,
+    /// Its number in the tree of the document.
+    node: u32,
 }
 
 /// An item that could not be read but whose id is known.
@@ -43,12 +43,11 @@ pub struct Broken {
     pub id: String,
 }
 
-/// A file of a pack: its text, and where everything stands in it, document by document. Shared, so that a copy is cheap.
+/// A file of a pack, and where everything stands in it, document by document. Shared, so that a copy is cheap.
 #[derive(Debug, Clone)]
 struct Parsed {
-    path: String,
-    text: Arc<str>,
-    trees: Arc<Vec<Tree>>,
+    path: Arc<str>,
+    trees: Arc<[Tree]>,
 }
 
 /// Everything that was written in the files of one pack.
@@ -72,24 +71,13 @@ impl Doc {
     /// Where an item stands.
     #[must_use]
     pub fn at<T>(&self, item: &Item<T>) -> At<'_> {
-        let file = &self.files[item.file];
-        let at = At::new(&file.path, &file.trees[item.document]);
-        match item.section {
-            "cases" => at,
-            "pack" => at.key("pack"),
-            section => at.key(section).index(item.index),
-        }
-    }
-
-    /// The text of the file an item stands in.
-    #[must_use]
-    pub fn text_of<T>(&self, item: &Item<T>) -> &str {
-        &self.files[item.file].text
+        let file = &self.files[item.file as usize];
+        At::new(&file.path, &file.trees[item.document as usize], item.node)
     }
 
     /// Adds everything of another document.
     fn append(&mut self, other: Doc) {
-        let first = self.files.len();
+        let first = number(self.files.len());
         self.files.extend(other.files);
         macro_rules! move_items {
             ($($list:ident),*) => {$(
@@ -134,111 +122,88 @@ pub fn join(files: impl IntoIterator<Item = FileDoc>) -> (Doc, Vec<Diagnostic>) 
 }
 
 fn read_file(file: &SourceFile, doc: &mut Doc, found: &mut Vec<Diagnostic>) {
-    let text = file.text.strip_prefix('\u{feff}').unwrap_or(&file.text);
-    let file = &SourceFile { path: file.path.clone(), text: text.to_owned() };
-    let (trees, problems) = tree::build(file);
+    let text = file.without_mark();
+    let (mut documents, problems) = tree::build(&file.path, text);
     if !problems.is_empty() {
         found.extend(problems);
-        doc.broken.extend(scalar::declared_anyway(&file.text));
+        doc.broken.extend(scalar::declared_anyway(text));
         return;
     }
-    let mut values = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(&file.text) {
-        match Value::deserialize(document) {
-            Ok(value) => values.push(value),
-            Err(error) => {
-                found.push(Diagnostic::error(
-                    Code::Syntax,
-                    trees.first().map(|tree| At::new(&file.path, tree).place()),
-                    error.to_string(),
-                ));
-                return;
-            }
-        }
-    }
-    // An empty file has no events of a document, and the typed reader makes a null of it.
-    values.retain(|value| !value.is_null());
-    let mut kept: Vec<Tree> = trees;
-    if kept.len() > values.len() {
-        kept.retain(|tree| At::new(&file.path, tree).keys().next().is_some());
-    }
-    if kept.len() != values.len() {
-        let place = kept.first().map(|tree| At::new(&file.path, tree).place());
-        found.push(
-            Diagnostic::error(Code::Syntax, place, "the documents of this file cannot be told apart")
-                .help("separate documents with a line `---`"),
-        );
-        return;
-    }
-    let number = doc.files.len();
-    doc.files.push(Parsed { path: file.path.clone(), text: file.text.as_str().into(), trees: Arc::new(kept) });
+    documents.retain(|document| !Written::whole(document).is_null());
     let before = found.len();
     let is_case = file.path.starts_with("cases/") || file.path.contains("/cases/");
-    for (document, value) in values.into_iter().enumerate() {
+    let number_of_file = number(doc.files.len());
+    for (index, document) in documents.iter().enumerate() {
         if found.len() > before + tree::MAX_PROBLEMS {
-            return;
+            break;
         }
-        let parsed = &doc.files[number];
-        scalar::ambiguous(&value, At::new(&parsed.path, &parsed.trees[document]), found);
-        let mut reader = Reader { doc: &mut *doc, found: &mut *found, file: number, document };
-        if is_case {
-            reader.case(value);
-        } else {
-            reader.rules(value);
-        }
+        scalar::ambiguous(document, &file.path, found);
+        let mut reader = Reader {
+            doc: &mut *doc,
+            found: &mut *found,
+            path: &file.path,
+            file: number_of_file,
+            document: number(index),
+        };
+        let whole = Written::whole(document);
+        if is_case { reader.case(whole) } else { reader.rules(whole) }
     }
+    let trees = documents.into_iter().map(|document| document.tree).collect();
+    doc.files.push(Parsed { path: file.path.as_str().into(), trees });
+}
+
+fn number(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
 }
 
 struct Reader<'a> {
     doc: &'a mut Doc,
     found: &'a mut Vec<Diagnostic>,
-    file: usize,
-    document: usize,
+    path: &'a str,
+    file: u32,
+    document: u32,
 }
 
 impl Reader<'_> {
-    fn item<T>(&self, doc: T, section: &'static str, index: usize) -> Item<T> {
-        Item { doc, file: self.file, document: self.document, section, index }
-    }
-
-    fn root(&self) -> At<'_> {
-        let file = &self.doc.files[self.file];
-        At::new(&file.path, &file.trees[self.document])
-    }
-
-    fn case(&mut self, value: Value) {
-        let at = self.root();
-        let empty = scalar::empty(&value, at);
-        match read::<CaseDoc>(value, at) {
-            Ok(case) => {
-                self.found.extend(empty);
-                let item = self.item(case, "cases", 0);
-                self.doc.cases.push(item);
+    /// Reads one item; a mistake in it is reported.
+    fn item<T: DeserializeOwned>(&mut self, value: Written<'_>) -> Option<Item<T>> {
+        match read(value, self.path) {
+            Ok(doc) => {
+                scalar::empty(value, self.path, self.found);
+                Some(Item { doc, file: self.file, document: self.document, node: value.node() })
             }
-            Err(problem) => self.found.push(*problem),
+            Err(problem) => {
+                self.found.push(*problem);
+                None
+            }
         }
     }
 
-    fn rules(&mut self, value: Value) {
-        let Value::Mapping(sections) = value else {
-            let place = self.root().place();
+    fn case(&mut self, whole: Written<'_>) {
+        let case = self.item(whole);
+        self.doc.cases.extend(case);
+    }
+
+    fn rules(&mut self, whole: Written<'_>) {
+        if !whole.is_map() {
             let message = "a rule file is a mapping of sections";
             let help = format!("begin with one of {}", suggest::quoted(&SECTIONS));
+            let place = whole.at(self.path).place();
             self.found.push(Diagnostic::error(Code::Shape, Some(place), message).help(help));
             return;
-        };
+        }
         let before = self.found.len();
-        for (key, value) in sections {
+        for (key, value) in whole.entries() {
             if self.found.len() > before + tree::MAX_PROBLEMS {
                 return;
             }
-            let key = key.as_str().unwrap_or_default();
-            let Some(section) = SECTIONS.into_iter().find(|section| *section == key) else {
-                let place = self.root().key_itself(key).place();
-                let help = suggest::did_you_mean(key, SECTIONS)
+            let name = key.as_str().unwrap_or_default();
+            let Some(section) = SECTIONS.into_iter().find(|section| *section == name) else {
+                let help = suggest::did_you_mean(name, SECTIONS)
                     .unwrap_or_else(|| format!("a rule file holds {}", suggest::quoted(&SECTIONS)));
+                let place = whole.at(self.path).key_itself(name).place();
                 self.found.push(
-                    Diagnostic::error(Code::UnknownKey, Some(place), format!("unknown section `{key}`")).help(help),
+                    Diagnostic::error(Code::UnknownKey, Some(place), format!("unknown section `{name}`")).help(help),
                 );
                 continue;
             };
@@ -246,58 +211,38 @@ impl Reader<'_> {
         }
     }
 
-    fn section(&mut self, section: &'static str, value: Value) {
+    fn section(&mut self, section: &'static str, value: Written<'_>) {
         if section == "pack" {
-            let empty = scalar::empty(&value, self.root().key("pack"));
-            match read::<PackDoc>(value, self.root().key("pack")) {
-                Ok(pack) => {
-                    self.found.extend(empty);
-                    let item = self.item(pack, section, 0);
-                    self.doc.packs.push(item);
-                }
-                Err(problem) => {
-                    self.doc.broken.push(Broken { section, id: String::new() });
-                    self.found.push(*problem);
-                }
+            match self.item(value) {
+                Some(pack) => self.doc.packs.push(pack),
+                None => self.doc.broken.push(Broken { section, id: String::new() }),
             }
             return;
         }
-        let items = match value {
-            Value::Sequence(items) => items,
-            Value::Null => Vec::new(),
-            _ => {
-                let place = self.root().key(section).place();
-                let message = format!("`{section}` must be a list");
-                self.found.push(
-                    Diagnostic::error(Code::Shape, Some(place), message)
-                        .help("write each item on a line that begins with `- id: `"),
-                );
-                return;
-            }
-        };
+        if !value.is_list() && !value.is_null() {
+            let message = format!("`{section}` must be a list");
+            self.found.push(
+                Diagnostic::error(Code::Shape, Some(value.at(self.path).place()), message)
+                    .help("write each item on a line that begins with `- id: `"),
+            );
+            return;
+        }
         let before = self.found.len();
-        for (index, value) in items.into_iter().enumerate() {
+        for value in value.items() {
             if self.found.len() > before + tree::MAX_PROBLEMS {
                 return;
             }
-            self.list_item(section, index, value);
+            self.list_item(section, value);
         }
     }
 
-    fn list_item(&mut self, section: &'static str, index: usize, value: Value) {
+    fn list_item(&mut self, section: &'static str, value: Written<'_>) {
         macro_rules! keep {
             ($list:ident) => {{
-                let id = value.get("id").and_then(Value::as_str).map(str::to_owned);
-                let at = self.root().key(section).index(index);
-                let empty = scalar::empty(&value, at);
-                match read(value, at) {
-                    Ok(doc) => {
-                        self.found.extend(empty);
-                        let item = self.item(doc, section, index);
-                        self.doc.$list.push(item);
-                    }
-                    Err(problem) => {
-                        self.found.push(*problem);
+                match self.item(value) {
+                    Some(item) => self.doc.$list.push(item),
+                    None => {
+                        let id = value.get("id").and_then(Written::as_str).map(str::to_owned);
                         self.doc.broken.extend(id.map(|id| Broken { section, id }));
                     }
                 }
@@ -316,9 +261,9 @@ impl Reader<'_> {
     }
 }
 
-fn read<T: DeserializeOwned>(value: Value, at: At<'_>) -> Result<T, Box<Diagnostic>> {
+fn read<T: DeserializeOwned>(value: Written<'_>, path: &str) -> Result<T, Box<Diagnostic>> {
     serde_path_to_error::deserialize(value).map_err(|error| {
-        let mut way = vec![at];
+        let mut way = vec![value.at(path)];
         for segment in error.path() {
             let here = way[way.len() - 1];
             way.push(match segment {
@@ -396,7 +341,6 @@ fn in_words(shape: &str) -> String {
         "a string" => "text",
         "a sequence" => "a list",
         "a boolean" => "`true` or `false`",
-        "a Value::Tagged enum" => "a word",
         "an array of length 2" => "a list of two numbers",
         _ if shape.starts_with("struct ") => "a mapping (`key: value`)",
         _ => "",

@@ -22,21 +22,21 @@ const UNFINISHED: [&str; 5] = ["TODO", "FIXME", "XXX", "TBD", "???"];
 /// Marks that come in pairs.
 const MARKS: [char; 10] = ['(', ')', '[', ']', '{', '}', '"', '`', '\u{201c}', '\u{201d}'];
 
-/// Checks every text of a pack.
-pub fn check(doc: &Doc, found: &mut Vec<Diagnostic>) {
-    header(doc, found);
-    vocabulary(doc, found);
-    rules(doc, found);
+/// Checks every text of one file.
+pub fn check(doc: &Doc, file: &str, found: &mut Vec<Diagnostic>) {
+    header(doc, file, found);
+    vocabulary(doc, file, found);
+    rules(doc, file, found);
     for item in &doc.cases {
-        let mut texts = Texts::of(doc, item, found);
+        let mut texts = Texts::of(doc, item, file, found);
         texts.see("title", &item.doc.title, Style::Words);
         texts.see("source", &item.doc.source, Style::Words);
     }
 }
 
-fn header(doc: &Doc, found: &mut Vec<Diagnostic>) {
+fn header(doc: &Doc, file: &str, found: &mut Vec<Diagnostic>) {
     for item in &doc.packs {
-        let mut texts = Texts::of(doc, item, found);
+        let mut texts = Texts::of(doc, item, file, found);
         texts.see("title", &item.doc.title, Style::Words);
         texts.see("summary", &item.doc.summary, Style::Sentence);
         texts.see("jurisdiction", &item.doc.jurisdiction, Style::Words);
@@ -54,12 +54,12 @@ fn header(doc: &Doc, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn vocabulary(doc: &Doc, found: &mut Vec<Diagnostic>) {
+fn vocabulary(doc: &Doc, file: &str, found: &mut Vec<Diagnostic>) {
     for item in &doc.sources {
-        Texts::of(doc, item, found).see("title", &item.doc.title, Style::Words);
+        Texts::of(doc, item, file, found).see("title", &item.doc.title, Style::Words);
     }
     for item in &doc.findings {
-        let mut texts = Texts::of(doc, item, found);
+        let mut texts = Texts::of(doc, item, file, found);
         texts.see("name", &item.doc.name, Style::Words);
         texts.see("ask", &item.doc.ask, Style::Words);
         texts.see("help", &item.doc.help, Style::Words);
@@ -69,24 +69,24 @@ fn vocabulary(doc: &Doc, found: &mut Vec<Diagnostic>) {
         }
     }
     for item in &doc.boxes {
-        let mut texts = Texts::of(doc, item, found);
+        let mut texts = Texts::of(doc, item, file, found);
         texts.see("ask", &item.doc.ask, Style::Words);
         texts.see("help", &item.doc.help, Style::Words);
     }
     for item in &doc.definitions {
-        Texts::of(doc, item, found).see("name", &item.doc.name, Style::Words);
+        Texts::of(doc, item, file, found).see("name", &item.doc.name, Style::Words);
     }
     for item in &doc.derived {
-        Texts::of(doc, item, found).see("because", &item.doc.because, Style::Sentence);
+        Texts::of(doc, item, file, found).see("because", &item.doc.because, Style::Sentence);
     }
 }
 
-fn rules(doc: &Doc, found: &mut Vec<Diagnostic>) {
+fn rules(doc: &Doc, file: &str, found: &mut Vec<Diagnostic>) {
     for item in &doc.evidence_sets {
-        Texts::of(doc, item, found).evidence(&item.doc.evidence);
+        Texts::of(doc, item, file, found).evidence(&item.doc.evidence);
     }
     for item in &doc.conditions {
-        let mut texts = Texts::of(doc, item, found);
+        let mut texts = Texts::of(doc, item, file, found);
         texts.see("name", &item.doc.name, Style::Words);
         texts.see("summary", &item.doc.summary, Style::Sentence);
         texts.evidence(&item.doc.evidence);
@@ -95,7 +95,7 @@ fn rules(doc: &Doc, found: &mut Vec<Diagnostic>) {
         texts.list("watch_for", &item.doc.watch_for);
     }
     for item in &doc.red_flags {
-        let mut texts = Texts::of(doc, item, found);
+        let mut texts = Texts::of(doc, item, file, found);
         texts.see("name", &item.doc.name, Style::Words);
         texts.see("because", &item.doc.because, Style::Sentence);
         texts.see("action", &item.doc.action, Style::Sentence);
@@ -111,8 +111,8 @@ struct Texts<'a, 'f> {
 }
 
 impl<'a, 'f> Texts<'a, 'f> {
-    fn of<T>(doc: &'a Doc, item: &Item<T>, found: &'f mut Vec<Diagnostic>) -> Self {
-        Self { at: doc.at(item), file: doc.text_of(item), found }
+    fn of<T>(doc: &'a Doc, item: &Item<T>, file: &'a str, found: &'f mut Vec<Diagnostic>) -> Self {
+        Self { at: doc.at(item), file, found }
     }
 
     fn inside(&mut self, key: &str, index: usize) -> Texts<'a, '_> {

@@ -1,63 +1,47 @@
 //! Values that say something else than their author meant: text that other YAML readers take for a number, a date or a
 //! truth value, and keys with nothing after the colon.
 //!
-//! Owns what YAML 1.1 makes of unquoted words. It walks the values and their places side by side.
+//! Owns what YAML 1.1 makes of unquoted words.
 
 use super::super::diagnostic::{Code, Diagnostic};
-use super::tree::At;
+use super::tree::{At, Document};
+use super::written::Written;
 use super::{Broken, SECTIONS};
-use serde_yaml::Value;
 
 /// How far a broken file is searched for ids.
 const MOST_LINES: usize = 100_000;
 
 /// Warns of unquoted text that a YAML 1.1 reader does not read as text.
-pub fn ambiguous(value: &Value, at: At<'_>, found: &mut Vec<Diagnostic>) {
-    match value {
-        Value::String(text) => {
-            if at.is_plain()
-                && let Some(other) = reads_as(text)
-            {
-                let message = format!("`{text}` is read as text here, but other YAML readers take it for {other}");
-                found.push(
-                    Diagnostic::warning(Code::Unquoted, Some(at.place()), message)
-                        .help(format!("put it in double quotes: `\"{text}\"`")),
-                );
-            }
+pub fn ambiguous(document: &Document, path: &str, found: &mut Vec<Diagnostic>) {
+    for node in document.plain_values() {
+        let text = document.text(node);
+        if let Some(other) = reads_as(text)
+            && Written::new(document, node).as_str().is_some()
+        {
+            let message = format!("`{text}` is read as text here, but other YAML readers take it for {other}");
+            found.push(
+                Diagnostic::warning(Code::Unquoted, Some(At::new(path, &document.tree, node).place()), message)
+                    .help(format!("put it in double quotes: `\"{text}\"`")),
+            );
         }
-        Value::Sequence(items) => items.iter().zip(at.inside()).for_each(|(item, at)| ambiguous(item, at, found)),
-        // The tree refuses a key twice, so that both hold the same entries in the same order.
-        Value::Mapping(entries) => {
-            entries.values().zip(at.inside()).for_each(|(value, at)| ambiguous(value, at, found));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => {}
     }
 }
 
 /// Keys with nothing after the colon. Where the key may be left out, a rule would silently lose a part of itself.
-pub fn empty(value: &Value, at: At<'_>) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    nothing(value, at, &mut found);
-    found
-}
-
-fn nothing(value: &Value, at: At<'_>, found: &mut Vec<Diagnostic>) {
-    match value {
-        Value::Sequence(items) => items.iter().zip(at.inside()).for_each(|(item, at)| nothing(item, at, found)),
-        Value::Mapping(entries) => {
-            for ((key, value), inner) in entries.iter().zip(at.inside()) {
-                let Some(key) = key.as_str().filter(|_| value.is_null()) else {
-                    nothing(value, inner, found);
-                    continue;
-                };
-                let message = format!("`{key}` has no value");
-                found.push(
-                    Diagnostic::error(Code::Shape, Some(at.key_itself(key).place()), message)
-                        .help("write the value after the colon, or leave the key out"),
-                );
-            }
-        }
-        _ => {}
+pub fn empty(value: Written<'_>, path: &str, found: &mut Vec<Diagnostic>) {
+    for item in value.items() {
+        empty(item, path, found);
+    }
+    for (key, value) in value.entries() {
+        let Some(name) = key.as_str().filter(|_| value.is_null()) else {
+            empty(value, path, found);
+            continue;
+        };
+        let message = format!("`{name}` has no value");
+        found.push(
+            Diagnostic::error(Code::Shape, Some(key.at(path).place()), message)
+                .help("write the value after the colon, or leave the key out"),
+        );
     }
 }
 

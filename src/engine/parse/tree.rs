@@ -1,10 +1,10 @@
-//! One pass over the YAML events of a file: where everything stands, and what rule files may not contain.
+//! One pass over the YAML events of a file: its values, where everything stands, and what rule files may not contain.
 //!
-//! Owns positions and refusals (duplicate keys, anchors, tags, explicit keys, depth and size). It reads no meaning; the
-//! typed reading beside it does.
+//! Owns positions and refusals (duplicate keys, anchors, tags, explicit keys, depth and size). It reads no meaning:
+//! `parse::written` says what a text is, and the typed reading what it is for.
 
 use super::super::diagnostic::{Code, Diagnostic};
-use super::super::source::{Place, SourceFile};
+use super::super::source::Place;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 use std::collections::BTreeMap;
 
@@ -16,23 +16,89 @@ pub const MAX_NODES: usize = 400_000;
 /// How many things may be wrong with one file before the rest of it is not read.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The place of one value and of everything inside it.
-#[derive(Debug, Clone)]
-pub struct Tree {
+/// What a value is, as far as its text alone says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Text written without quotes.
+    Plain,
+    /// Text in quotes, or in a block.
+    Quoted,
+    List,
+    Map,
+}
+
+/// The place of one value or key. What is inside a list or mapping stands side by side in the tree; of a mapping, each
+/// key before its value.
+#[derive(Debug, Clone, Copy)]
+struct Node {
     line: u32,
     column: u32,
     length: u32,
     /// Line and column after the last character; of a collection the same as its beginning.
     end: (u32, u32),
-    inside: Inside,
+    /// Of a list or mapping, where its inside begins in the tree; else the number of its text.
+    first: u32,
+    /// How many values and keys are directly inside.
+    count: u32,
+    kind: Kind,
+    is_key: bool,
 }
 
+/// Where everything stands in one document. The last node is the whole.
 #[derive(Debug, Clone)]
-enum Inside {
-    /// A value; true when it is written without quotes.
-    Scalar(bool),
-    List(Box<[Tree]>),
-    Map(Box<[(Box<str>, Tree, Tree)]>),
+pub struct Tree {
+    nodes: Box<[Node]>,
+    keys: Box<[Box<str>]>,
+}
+
+impl Tree {
+    /// What is directly inside a node.
+    fn inside(&self, node: &Node) -> &[Node] {
+        match node.kind {
+            Kind::List | Kind::Map => &self.nodes[node.first as usize..(node.first + node.count) as usize],
+            Kind::Plain | Kind::Quoted => &[],
+        }
+    }
+}
+
+/// A document as read: its tree, and the texts of its values, which are not needed once they are read.
+#[derive(Debug)]
+pub struct Document {
+    /// Where everything stands.
+    pub tree: Tree,
+    texts: Vec<String>,
+}
+
+impl Document {
+    /// The number of the whole in the tree.
+    pub(super) fn root(&self) -> u32 {
+        number(self.tree.nodes.len().saturating_sub(1))
+    }
+
+    pub(super) fn kind(&self, node: u32) -> Kind {
+        self.tree.nodes[node as usize].kind
+    }
+
+    /// The text of a value or key that is no list and no mapping.
+    pub(super) fn text(&self, node: u32) -> &str {
+        let node = &self.tree.nodes[node as usize];
+        if node.is_key { &self.tree.keys[node.first as usize] } else { &self.texts[node.first as usize] }
+    }
+
+    /// The numbers of what is directly inside a list or mapping: of a mapping, each key before its value.
+    pub(super) fn inside(&self, node: u32) -> std::ops::Range<u32> {
+        let node = &self.tree.nodes[node as usize];
+        match node.kind {
+            Kind::List | Kind::Map => node.first..node.first + node.count,
+            Kind::Plain | Kind::Quoted => 0..0,
+        }
+    }
+
+    /// The numbers of all values without quotes, keys left out.
+    pub(super) fn plain_values(&self) -> impl Iterator<Item = u32> {
+        let plain = |(_, node): &(u32, &Node)| node.kind == Kind::Plain && !node.is_key;
+        (0..).zip(&self.tree.nodes).filter(plain).map(|(number, _)| number)
+    }
 }
 
 /// A tree with its file: what a check points at. Going somewhere that does not exist stays at the nearest ancestor.
@@ -40,30 +106,32 @@ enum Inside {
 pub struct At<'a> {
     file: &'a str,
     tree: &'a Tree,
+    node: &'a Node,
 }
 
 impl<'a> At<'a> {
-    pub(super) fn new(file: &'a str, tree: &'a Tree) -> Self {
-        Self { file, tree }
+    /// The place of a value, by its number in the tree.
+    pub(super) fn new(file: &'a str, tree: &'a Tree, number: u32) -> Self {
+        Self { file, tree, node: &tree.nodes[number as usize] }
     }
 
     /// The value under a key.
     #[must_use]
     pub fn key(self, name: &str) -> Self {
-        self.entry(name).map_or(self, |(_, value)| Self { tree: value, ..self })
+        self.entry(name).map_or(self, |(_, value)| Self { node: value, ..self })
     }
 
     /// The key itself.
     #[must_use]
     pub fn key_itself(self, name: &str) -> Self {
-        self.entry(name).map_or(self, |(key, _)| Self { tree: key, ..self })
+        self.entry(name).map_or(self, |(key, _)| Self { node: key, ..self })
     }
 
     /// An item of a list.
     #[must_use]
     pub fn index(self, index: usize) -> Self {
-        match &self.tree.inside {
-            Inside::List(items) => items.get(index).map_or(self, |tree| Self { tree, ..self }),
+        match self.node.kind {
+            Kind::List => self.tree.inside(self.node).get(index).map_or(self, |node| Self { node, ..self }),
             _ => self,
         }
     }
@@ -74,65 +142,40 @@ impl<'a> At<'a> {
         self.entry(name).is_some()
     }
 
-    /// The values of a mapping or list, in order.
-    pub fn inside(self) -> impl Iterator<Item = At<'a>> {
-        let trees: Vec<&'a Tree> = match &self.tree.inside {
-            Inside::Map(entries) => entries.iter().map(|(_, _, value)| value).collect(),
-            Inside::List(items) => items.iter().collect(),
-            Inside::Scalar(_) => Vec::new(),
-        };
-        trees.into_iter().map(move |tree| At { tree, ..self })
-    }
-
-    /// The keys of a mapping as written.
-    pub fn keys(self) -> impl Iterator<Item = &'a str> {
-        let entries: &[_] = match &self.tree.inside {
-            Inside::Map(entries) => entries,
-            _ => &[],
-        };
-        entries.iter().map(|(name, _, _)| &**name)
-    }
-
     /// Whether it is a value written without quotes.
     #[must_use]
     pub fn is_plain(self) -> bool {
-        matches!(self.tree.inside, Inside::Scalar(true))
+        self.node.kind == Kind::Plain
     }
 
     /// Line and column after its last character.
     #[must_use]
     pub fn end(self) -> (u32, u32) {
-        self.tree.end
+        self.node.end
     }
 
     /// Its place.
     #[must_use]
     pub fn place(self) -> Place {
-        Place { file: self.file.to_owned(), line: self.tree.line, column: self.tree.column, length: self.tree.length }
+        Place { file: self.file.to_owned(), line: self.node.line, column: self.node.column, length: self.node.length }
     }
 
-    fn entry(self, name: &str) -> Option<(&'a Tree, &'a Tree)> {
-        match &self.tree.inside {
-            Inside::Map(entries) => {
-                entries.iter().find(|(key, _, _)| &**key == name).map(|(_, key, value)| (key, value))
-            }
-            _ => None,
+    fn entry(self, name: &str) -> Option<(&'a Node, &'a Node)> {
+        if self.node.kind != Kind::Map {
+            return None;
         }
+        let mut entries = self.tree.inside(self.node).chunks_exact(2);
+        entries.find(|entry| &*self.tree.keys[entry[0].first as usize] == name).map(|entry| (&entry[0], &entry[1]))
     }
 }
 
-enum Frame {
-    List {
-        tree: Tree,
-        items: Vec<Tree>,
-    },
-    Map {
-        tree: Tree,
-        entries: Vec<(Box<str>, Tree, Tree)>,
-        key: Option<(Box<str>, Tree)>,
-        /// Line and column of each key.
-        known: BTreeMap<Box<str>, (u32, u32)>,
-    },
+/// A list or mapping that is not closed yet.
+struct Frame {
+    node: Node,
+    /// Where its inside begins among the nodes that wait for the end of their collection.
+    start: usize,
+    /// Line and column of each key, by the key's number.
+    known: BTreeMap<u32, (u32, u32)>,
 }
 
 /// How far a line has been walked: its number, a column from 0, and the byte there. Events come in the order of the text,
@@ -145,30 +188,43 @@ struct Cursor {
 }
 
 struct Builder<'a> {
-    file: &'a SourceFile,
+    path: &'a str,
     lines: Vec<&'a str>,
     frames: Vec<Frame>,
-    documents: Vec<Tree>,
-    nodes: usize,
+    /// What stands in collections that are not closed yet.
+    waiting: Vec<Node>,
+    nodes: Vec<Node>,
+    keys: Vec<Box<str>>,
+    /// The numbers of the keys of this document.
+    key_numbers: BTreeMap<Box<str>, u32>,
+    texts: Vec<String>,
+    documents: Vec<Document>,
+    /// How many values the file holds so far.
+    values: usize,
     cursor: Cursor,
     found: Vec<Diagnostic>,
 }
 
-/// Reads all documents of a file. An empty list of diagnostics means that the trees can be relied on.
-pub fn build(file: &SourceFile) -> (Vec<Tree>, Vec<Diagnostic>) {
+/// Reads all documents of a file. An empty list of diagnostics means that they can be relied on.
+pub fn build(path: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
     let mut builder = Builder {
-        file,
-        lines: file.text.lines().collect(),
+        path,
+        lines: text.lines().collect(),
         frames: Vec::new(),
+        waiting: Vec::new(),
+        nodes: Vec::new(),
+        keys: Vec::new(),
+        key_numbers: BTreeMap::new(),
+        texts: Vec::new(),
         documents: Vec::new(),
-        nodes: 0,
+        values: 0,
         cursor: Cursor::default(),
         found: Vec::new(),
     };
-    for event in Parser::new_from_str(&file.text) {
+    for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => {
-                if !builder.event(&event, span) || builder.too_much() {
+                if !builder.event(event, span) || builder.too_much() {
                     break;
                 }
             }
@@ -184,24 +240,21 @@ pub fn build(file: &SourceFile) -> (Vec<Tree>, Vec<Diagnostic>) {
 
 impl Builder<'_> {
     /// Takes one event; false stops the reading.
-    fn event(&mut self, event: &Event<'_>, span: Span) -> bool {
+    fn event(&mut self, event: Event<'_>, span: Span) -> bool {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_features(*anchor, tag.is_some(), span);
-                let tree = self.tree(span, Inside::Scalar(*style == ScalarStyle::Plain));
-                self.value(tree, Some(text), span)
+                self.refuse_features(anchor, tag.is_some(), span);
+                let kind = if style == ScalarStyle::Plain { Kind::Plain } else { Kind::Quoted };
+                let node = self.node(span, kind);
+                self.value(node, Some(text.into_owned()), span)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_features(*anchor, tag.is_some(), span);
-                let tree = self.tree(span, Inside::List(Box::default()));
-                self.frames.push(Frame::List { tree, items: Vec::new() });
-                self.deep_enough(span)
+                self.refuse_features(anchor, tag.is_some(), span);
+                self.open(Kind::List, span)
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_features(*anchor, tag.is_some(), span);
-                let tree = self.tree(span, Inside::List(Box::default()));
-                self.frames.push(Frame::Map { tree, entries: Vec::new(), key: None, known: BTreeMap::new() });
-                self.deep_enough(span)
+                self.refuse_features(anchor, tag.is_some(), span);
+                self.open(Kind::Map, span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span),
             Event::Alias(_) => {
@@ -210,8 +263,8 @@ impl Builder<'_> {
                     "aliases (`*name`) are not used in rule files",
                     "write it out, or give it a name under `definitions`",
                 );
-                let tree = self.tree(span, Inside::Scalar(true));
-                self.value(tree, None, span)
+                let node = self.node(span, Kind::Plain);
+                self.value(node, None, span)
             }
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) | Event::DocumentEnd => {
                 true
@@ -219,54 +272,75 @@ impl Builder<'_> {
         }
     }
 
-    fn close(&mut self, span: Span) -> bool {
-        match self.frames.pop() {
-            Some(Frame::List { mut tree, items }) => {
-                tree.inside = Inside::List(items.into_boxed_slice());
-                self.value(tree, None, span)
-            }
-            Some(Frame::Map { mut tree, entries, .. }) => {
-                tree.inside = Inside::Map(entries.into_boxed_slice());
-                self.value(tree, None, span)
-            }
-            None => true,
-        }
+    fn open(&mut self, kind: Kind, span: Span) -> bool {
+        let node = self.node(span, kind);
+        self.frames.push(Frame { node, start: self.waiting.len(), known: BTreeMap::new() });
+        self.deep_enough(span)
     }
 
-    fn value(&mut self, tree: Tree, text: Option<&str>, span: Span) -> bool {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
+    fn close(&mut self, span: Span) -> bool {
+        let Some(Frame { mut node, start, .. }) = self.frames.pop() else { return true };
+        node.first = number(self.nodes.len());
+        node.count = number(self.waiting.len() - start);
+        self.nodes.extend(self.waiting.drain(start..));
+        self.value(node, None, span)
+    }
+
+    /// Puts a value or key where it belongs. Lists and mappings have no text, and aliases, which are refused, have none.
+    fn value(&mut self, mut node: Node, text: Option<String>, span: Span) -> bool {
+        self.values += 1;
+        if self.values > MAX_NODES {
             let place = self.place_at(&span.start);
             let message = format!("this file holds more than {MAX_NODES} values");
             self.found.push(Diagnostic::error(Code::Limit, Some(place), message).help("split it into several files"));
             return false;
         }
-        if let Some(Frame::Map { key: key @ None, .. }) = self.frames.last_mut() {
+        let frame = self.frames.last();
+        if frame.is_some_and(|frame| frame.node.kind == Kind::Map && (self.waiting.len() - frame.start) % 2 == 0) {
             let Some(text) = text else {
                 self.refuse(span, "a key must be plain text", "write `name: value`");
                 return false;
             };
-            *key = Some((text.into(), tree));
-            self.check_key(text, span);
+            (node.is_key, node.first) = (true, self.key_number(&text));
+            self.waiting.push(node);
+            self.check_key(node.first, &text, span);
             return true;
         }
-        match self.frames.last_mut() {
-            None => self.documents.push(tree),
-            Some(Frame::List { items, .. }) => items.push(tree),
-            Some(Frame::Map { entries, key, .. }) => {
-                if let Some((name, key_tree)) = key.take() {
-                    entries.push((name, key_tree, tree));
-                }
-            }
+        if matches!(node.kind, Kind::Plain | Kind::Quoted) {
+            node.first = number(self.texts.len());
+            self.texts.push(text.unwrap_or_default());
         }
+        if self.frames.is_empty() { self.end_document(node) } else { self.waiting.push(node) }
         true
     }
 
-    fn check_key(&mut self, name: &str, span: Span) {
+    fn end_document(&mut self, root: Node) {
+        self.nodes.push(root);
+        self.key_numbers.clear();
+        self.documents.push(Document {
+            tree: Tree {
+                nodes: std::mem::take(&mut self.nodes).into_boxed_slice(),
+                keys: std::mem::take(&mut self.keys).into_boxed_slice(),
+            },
+            texts: std::mem::take(&mut self.texts),
+        });
+    }
+
+    fn key_number(&mut self, text: &str) -> u32 {
+        if let Some(known) = self.key_numbers.get(text) {
+            return *known;
+        }
+        let new = number(self.keys.len());
+        self.keys.push(text.into());
+        self.key_numbers.insert(text.into(), new);
+        new
+    }
+
+    fn check_key(&mut self, key: u32, name: &str, span: Span) {
         let length = number(name.chars().count().max(1));
         let place = Place { length, ..self.place_at(&span.start) };
-        if let Some(Frame::Map { known, .. }) = self.frames.last_mut()
-            && let Some((line, column)) = known.insert(name.into(), (place.line, place.column))
+        if let Some(frame) = self.frames.last_mut()
+            && let Some((line, column)) = frame.known.insert(key, (place.line, place.column))
         {
             let first = Place { line, column, ..place.clone() };
             self.found.push(
@@ -334,7 +408,7 @@ impl Builder<'_> {
         });
         if let Some((line, column)) = tab {
             let place =
-                Place { file: self.file.path.clone(), line: number(line + 1), column: number(column + 1), length: 1 };
+                Place { file: self.path.to_owned(), line: number(line + 1), column: number(column + 1), length: 1 };
             return Diagnostic::error(Code::Syntax, Some(place), "this is not YAML: a tab in the indentation")
                 .help("YAML indents with spaces: replace the tab");
         }
@@ -357,7 +431,7 @@ impl Builder<'_> {
     }
 
     fn place_at(&self, mark: &Marker) -> Place {
-        Place { file: self.file.path.clone(), line: number(mark.line()), column: number(mark.col() + 1), length: 1 }
+        Place { file: self.path.to_owned(), line: number(mark.line()), column: number(mark.col() + 1), length: 1 }
     }
 
     /// The line of a mark, before it and from it on.
@@ -378,7 +452,7 @@ impl Builder<'_> {
         self.found.len() >= MAX_PROBLEMS
     }
 
-    fn tree(&mut self, span: Span, inside: Inside) -> Tree {
+    fn node(&mut self, span: Span, kind: Kind) -> Node {
         let length = if span.start.line() == span.end.line() {
             let length = span.end.col().saturating_sub(span.start.col());
             let (_, rest) = self.part_line(&span.start);
@@ -387,13 +461,15 @@ impl Builder<'_> {
         } else {
             1
         };
-        let end = (number(span.end.line()), number(span.end.col() + 1));
-        Tree {
+        Node {
             line: number(span.start.line()),
             column: number(span.start.col() + 1),
             length: number(length),
-            end,
-            inside,
+            end: (number(span.end.line()), number(span.end.col() + 1)),
+            first: 0,
+            count: 0,
+            kind,
+            is_key: false,
         }
     }
 }
