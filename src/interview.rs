@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use crate::engine;
 use crate::engine::AnswerOptions;
-use crate::engine::answer::{Answer, NoticeKind, Question, QuestionKind, UrgencyStatus};
-use crate::engine::case::{self, Case};
+use crate::engine::answer::{Answer, NoticeKind, Question, QuestionKind, RedFlagState, UrgencyStatus};
+use crate::engine::case::{self, Case, CaseKind};
 use crate::engine::plan::Plan;
 use crate::engine::submission::{NoneOfThese, Observation, Submission, Value, Violation};
 use crate::engine::urgency::Urgency;
@@ -56,12 +56,13 @@ pub fn play(plan: &Plan, case: &Case) -> Result<Interview, Vec<Violation>> {
     let told = &case.submission;
     let mut submission = Submission {
         patient: told.patient.clone(),
-        observations: told.observations.iter().take(TOLD_FIRST).cloned().collect(),
+        observations: complaint(case),
         none_of_these: Vec::new(),
         reporter: told.reporter,
         pinned: true,
     };
     let options = AnswerOptions { omit_rationale: true, ..AnswerOptions::default() };
+    tell_apart(plan, case, &mut submission);
     let opening = submission.observations.iter().map(words).collect();
     let first = engine::answer(plan, &submission, &options)?;
     let patient = Patient { plan, case, contradictions: contradictions(&engine::answer(plan, told, &quick())?) };
@@ -74,10 +75,39 @@ pub fn play(plan: &Plan, case: &Case) -> Result<Interview, Vec<Violation>> {
         let reply = patient.reply(&question);
         submission.observations.extend(reply.observations);
         submission.none_of_these.extend(reply.none_of_these);
+        tell_apart(plan, case, &mut submission);
         let answer = engine::answer(plan, &submission, &options)?;
         interview.steps.push(Step { question, reply: reply.words, answer });
     }
     Ok(interview)
+}
+
+/// What the patient begins with: the first things that the case tells, those that are there before those that are not,
+/// since nobody comes because of what is not there.
+fn complaint(case: &Case) -> Vec<Observation> {
+    let is_absent = |told: &&Observation| told.value == Some(Value::Present(false));
+    let (absent, told): (Vec<&Observation>, Vec<&Observation>) =
+        case.submission.observations.iter().partition(is_absent);
+    told.into_iter().chain(absent).take(TOLD_FIRST).cloned().collect()
+}
+
+/// Who says that there are two kinds of spots describes them apart, as the question asks: the first thing about each kind
+/// that was not spoken of yet.
+fn tell_apart(plan: &Plan, case: &Case, submission: &mut Submission) {
+    let says_so =
+        |told: &Observation| asks_of_two_kinds(plan, &told.finding) && told.value == Some(Value::Present(true));
+    if !submission.observations.iter().any(says_so) {
+        return;
+    }
+    for told in case.submission.observations.iter().filter(|told| !told.group.is_empty()) {
+        if submission.observations.iter().all(|known| known.group != told.group) {
+            submission.observations.push(told.clone());
+        }
+    }
+}
+
+fn asks_of_two_kinds(plan: &Plan, finding: &str) -> bool {
+    plan.ask_when_contradicted.is_some() && plan.vocabulary.find(finding) == plan.ask_when_contradicted
 }
 
 /// Interviews of many cases, held against what everything told at once leads to.
@@ -91,8 +121,16 @@ pub struct Table {
     pub same_urgency: usize,
     /// Ended with the same condition in first place.
     pub same_first: usize,
+    /// A red flag with floor `emergency` ended them, whatever comes first.
+    pub emergencies: usize,
+    /// Of the others, ended with the same condition in first place.
+    pub same_first_unless_emergency: usize,
     /// Ended with no red flag open.
     pub ended_final: usize,
+    /// Interviews of full cases: all but the sparse ones.
+    pub full: usize,
+    /// Of those, ended with no red flag open.
+    pub full_ended_final: usize,
     /// Cases whose interview ended less urgent than everything told at once.
     pub lower: Vec<String>,
     /// Of those, the ones that are urgent or an emergency when everything is told.
@@ -129,8 +167,15 @@ pub fn play_all<'a>(plan: &Plan, cases: impl IntoIterator<Item = &'a Case>) -> R
         table.questions.push(asked);
         table.longest.push((asked, case.id.clone()));
         table.same_urgency += usize::from(last.urgency == whole.urgency);
-        table.same_first += usize::from(first_places(last) == first_places(&whole));
-        table.ended_final += usize::from(last.urgency_status == UrgencyStatus::Final);
+        let same_first = first_places(last) == first_places(&whole);
+        table.same_first += usize::from(same_first);
+        let (emergency, is_final) = (is_emergency(last), last.urgency_status == UrgencyStatus::Final);
+        let is_full = case.kind != CaseKind::Sparse;
+        table.emergencies += usize::from(emergency);
+        table.same_first_unless_emergency += usize::from(!emergency && same_first);
+        table.ended_final += usize::from(is_final);
+        table.full += usize::from(is_full);
+        table.full_ended_final += usize::from(is_full && is_final);
         if last.urgency < whole.urgency {
             table.lower.push(case.id.clone());
             if whole.urgency >= Urgency::Urgent {
@@ -142,6 +187,11 @@ pub fn play_all<'a>(plan: &Plan, cases: impl IntoIterator<Item = &'a Case>) -> R
     table.longest.sort_by(|a, b| b.cmp(a));
     table.longest.truncate(10);
     Ok(table)
+}
+
+fn is_emergency(answer: &Answer) -> bool {
+    let mut flags = answer.red_flags.iter();
+    flags.any(|flag| flag.state == RedFlagState::Fired && flag.floor == Urgency::Emergency)
 }
 
 fn first_places(answer: &Answer) -> Vec<(&str, &str)> {
@@ -212,6 +262,9 @@ impl Patient<'_> {
         if let Some(Observation { value: Some(value), .. }) = self.told(finding, group) {
             return if let Value::Present(present) = value { Some(*present) } else { None };
         }
+        if asks_of_two_kinds(self.plan, finding) && self.kinds() > 1 {
+            return Some(true);
+        }
         // A reply that would contradict what the case says is not the case's reply.
         for present in [true, false] {
             if self.contradicts(finding, !present, group) {
@@ -219,6 +272,12 @@ impl Patient<'_> {
             }
         }
         self.case.complete.then_some(false)
+    }
+
+    /// How many kinds of spots the case describes apart.
+    fn kinds(&self) -> usize {
+        let groups = self.case.submission.observations.iter().map(|told| told.group.as_str());
+        groups.filter(|group| !group.is_empty()).collect::<BTreeSet<&str>>().len()
     }
 
     fn told(&self, finding: &str, group: &str) -> Option<&Observation> {

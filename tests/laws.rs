@@ -232,6 +232,32 @@ fn an_empty_request_is_insufficient_and_asks() {
     assert!(answer.urgency >= plan().header.insufficient_urgency);
 }
 
+/// What is asked after these findings were told present.
+fn asked_after(present: &[&str]) -> BTreeSet<String> {
+    let told = |finding: &&str| Observation {
+        finding: (*finding).into(),
+        value: Some(Value::Present(true)),
+        group: String::new(),
+    };
+    let submission = Submission { observations: present.iter().map(told).collect(), ..Submission::default() };
+    let options = AnswerOptions { max_questions: 50, ..AnswerOptions::default() };
+    let answer = engine::answer(plan(), &submission, &options).expect("valid");
+    answer.next_questions.into_iter().flat_map(|question| question.findings.into_iter().chain([question.id])).collect()
+}
+
+#[test]
+fn old_spots_hide_no_new_ones() {
+    let kinds = "two_kinds_of_spots";
+    assert!(asked_after(&["bright_dome", "long_standing"]).contains(kinds));
+    assert!(!asked_after(&["bright_dome", "sudden"]).contains(kinds));
+}
+
+#[test]
+fn a_sign_that_was_told_asks_for_what_makes_it_a_danger() {
+    // Weals are a sign of the red flag for a swollen face, and nothing told makes that flag live.
+    assert!(asked_after(&["weals", "weals_fade_within_a_day", "sudden"]).contains("swollen_lips"));
+}
+
 #[test]
 fn silence_is_never_absence() {
     // Telling a finding absent and not telling it at all must differ wherever a rule looks at its absence.

@@ -209,12 +209,15 @@ pub fn interviews(id: &str, table: &Table, style: Style) -> String {
     let mut out = style.heading(&format!("Interviews of {id}, from the first two findings"));
     let (median, ninetieth) = (table.median(), table.ninetieth());
     let _ = writeln!(out, "  questions asked: median {median}, 90th percentile {ninetieth}");
-    for (what, part) in [
-        ("urgency as with everything told", table.same_urgency),
-        ("first place as with everything told", table.same_first),
-        ("ended final", table.ended_final),
+    let (all, unless_emergency) = (table.interviews, table.interviews - table.emergencies);
+    for (what, part, of) in [
+        ("urgency as with everything told", table.same_urgency, all),
+        ("first place as with everything told", table.same_first, all),
+        ("  unless an emergency ended it", table.same_first_unless_emergency, unless_emergency),
+        ("ended final", table.ended_final, all),
+        ("  of full cases", table.full_ended_final, table.full),
     ] {
-        out.push_str(&figure(what, part, table.interviews));
+        out.push_str(&figure(what, part, of));
     }
     out.push_str(&named("ended less urgent", &table.lower, style));
     out.push_str(&named("though urgent or an emergency", &table.lower_though_dangerous, style));

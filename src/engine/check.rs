@@ -256,4 +256,5 @@ fn screen(doc: &Doc, pack: &Item<PackDoc>, vocabulary: &Vocabulary, names: &Name
         vocabulary::yes_no_list(std::slice::from_ref(id), at.key("ask_when_contradicted"), vocabulary, names, found);
         check_id(id, &place, found);
     }
+    vocabulary::yes_no_list(&pack.doc.ask_when_told, at.key("ask_when_told"), vocabulary, names, found);
 }

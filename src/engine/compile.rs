@@ -59,6 +59,7 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
             .ask_when_contradicted
             .as_deref()
             .and_then(|id| checked.vocabulary.by_id(id)),
+        ask_when_told: checked.pack.ask_when_told.iter().filter_map(|id| checked.vocabulary.by_id(id)).collect(),
         vocabulary: checked.vocabulary.clone(),
         sources,
         boxes,

@@ -28,6 +28,8 @@ pub struct PackDoc {
     pub screen: Vec<String>,
     pub ask_when_contradicted: Option<String>,
     #[serde(default)]
+    pub ask_when_told: Vec<String>,
+    #[serde(default)]
     pub advice: Vec<HeadlineDoc>,
     #[serde(default)]
     pub safety_net: Vec<SafetyNetDoc>,

@@ -349,6 +349,7 @@ impl Telling<'_> {
         let why = match &asked.why {
             Why::Screen => "Every patient is asked this.".to_owned(),
             Why::TwoKinds => "Some answers contradict each other, as if there were two kinds of spots.".to_owned(),
+            Why::OldSpots => "Old spots explain no new ones beside them.".to_owned(),
             Why::RedFlag(flag) => {
                 let flag = &plan.red_flags[*flag];
                 format!("It would settle a red flag: {} ({}).", flag.name, flag.floor)

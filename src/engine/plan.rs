@@ -31,6 +31,8 @@ pub struct Plan {
     pub screen: Vec<Ask>,
     /// The finding that asks whether there are two kinds of spots.
     pub ask_when_contradicted: Option<FindingIndex>,
+    /// Told of the only group of spots, these make the same question worth asking: old spots excuse no new ones.
+    pub ask_when_told: Vec<FindingIndex>,
     /// Conditions.
     pub conditions: Vec<Condition>,
     /// Rules, grouped by condition.

@@ -13,8 +13,16 @@ use super::plan::{Ask, Plan};
 use super::truth::Truth;
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Kind};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use suppose::Supposing;
+use suppose::{Supposing, Worth};
+
+/// What asking for a condition's sake must promise: an expected drop in the entropy of the shares, in nats, times how likely
+/// the person can answer.
+const LEAST_GAIN: f64 = 0.02;
+/// How likely an answer must be to raise the urgency, or to bring up a red flag above it, times how likely the person can
+/// answer, for the question to be asked whatever else it promises.
+const LEAST_RISE: f64 = 0.05;
 
 /// Why something is asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +31,11 @@ pub enum Why {
     Screen,
     /// Observations contradict each other as if there were two kinds of spots.
     TwoKinds,
+    /// Old spots were told of, and new ones may be beside them.
+    OldSpots,
     /// It would decide this red flag.
     RedFlag(usize),
-    /// It would change the ranking; the condition in first place, where there is one, and the one it speaks most for.
+    /// It could change the urgency or the first place.
     Ranking,
 }
 
@@ -119,9 +129,15 @@ impl Asking<'_> {
                         && definition(finding).kind == Kind::YesNo
                         && self.truth(group, *finding) == Truth::BOTH
                 });
-            if about_spots && told.name.is_empty() && self.askable(group, finding) {
+            let contradicted = about_spots && told.name.is_empty();
+            let are_old = || {
+                let old = self.plan.ask_when_told.iter().any(|&old| self.truth(group, old).t());
+                old && self.findings.groups.len() == 1
+            };
+            if (contradicted || are_old()) && self.askable(group, finding) {
                 let before = self.asked.len();
-                self.push(Ask::Finding(finding), group, Why::TwoKinds);
+                let why = if contradicted { Why::TwoKinds } else { Why::OldSpots };
+                self.push(Ask::Finding(finding), group, why);
                 // It comes right after the most urgent of the screen, since it sorts all other answers.
                 if self.asked.len() > before {
                     self.asked[before.min(1)..].rotate_right(1);
@@ -131,12 +147,12 @@ impl Asking<'_> {
     }
 
     fn red_flags(&mut self) {
-        let mut open: Vec<(std::cmp::Reverse<Urgency>, u32, usize)> = Vec::new();
+        let mut open: Vec<(Reverse<Urgency>, u32, usize)> = Vec::new();
         for (group, state) in self.evaluation.groups().iter().enumerate() {
             let flags = state.flags.iter().filter(|f| matches!(f.state, FlagState::Open | FlagState::Precaution));
             open.extend(flags.map(|flagged| {
                 let floor = self.plan.red_flags[flagged.flag as usize].floor;
-                (std::cmp::Reverse(floor), flagged.flag, group)
+                (Reverse(floor), flagged.flag, group)
             }));
         }
         open.sort_unstable();
@@ -168,34 +184,59 @@ impl Asking<'_> {
         boxes.find(|&place| several(place)).map_or(Ask::Finding(finding), Ask::Box)
     }
 
-    /// Everything else by the expected drop in the entropy of the shares, kept only when a single answer can change the
-    /// urgency or the first place.
+    /// Everything else of which a single answer can change the urgency or the first place: what may turn out dangerous, then
+    /// by the expected drop in the entropy of the shares. What promises too little for its trouble is left out.
     fn ranking(&mut self) {
-        let mut order: Vec<(f64, Ask, usize)> = Vec::new();
+        let mut order: Vec<(Reverse<Option<Urgency>>, f64, Ask, usize)> = Vec::new();
         for group in 0..self.evaluation.groups().len() {
-            let gains = self.gains(group);
-            let is_gain = |finding| gains.binary_search_by_key(&finding, |&(known, _)| known).is_ok();
-            let mut by_ask: Vec<(Ask, f64)> =
-                gains.iter().map(|&(finding, gain)| (self.by_box(group, finding, &is_gain), gain)).collect();
+            let worths = self.worths(group);
+            let can_answer = self.can_answer(group);
+            let is_worth = |finding| worths.binary_search_by_key(&finding, |&(known, _)| known).is_ok();
+            let mut by_ask: Vec<(Ask, Worth)> =
+                worths.iter().map(|&(finding, worth)| (self.by_box(group, finding, &is_worth), worth)).collect();
             by_ask.sort_by_key(|(ask, _)| *ask);
-            let sums = by_ask.chunk_by(|a, b| a.0 == b.0);
-            order.extend(sums.map(|same| (same.iter().fold(0.0, |sum, (_, gain)| sum + gain), same[0].0, group)));
+            for same in by_ask.chunk_by(|a, b| a.0 == b.0) {
+                let gain = same.iter().fold(0.0, |sum, (_, worth)| sum + worth.gain);
+                let rise = same.iter().fold(0.0, |sum, (_, worth)| sum + worth.rise);
+                if gain * can_answer >= LEAST_GAIN || rise * can_answer >= LEAST_RISE {
+                    let danger = same.iter().filter_map(|(_, worth)| worth.danger).max();
+                    order.push((Reverse(danger), gain, same[0].0, group));
+                }
+            }
         }
-        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-        for (_, ask, group) in order {
+        order.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
+        for (_, _, ask, group) in order {
             self.push(ask, group, Why::Ranking);
         }
     }
 
-    /// The findings of which an answer could change the urgency or the first place, ascending, each with its gain.
-    fn gains(&self, group: usize) -> Vec<(FindingIndex, f64)> {
+    /// How likely the person can answer one more question: the share of those that were not answered with "don't know", a
+    /// box counting once.
+    fn can_answer(&self, group: usize) -> f64 {
+        let told = &self.findings.groups[group];
+        let question = |finding: &FindingIndex| {
+            let boxes = self.plan.index.boxes_of.of(to_u32(finding.0));
+            boxes.first().map_or(Ask::Finding(*finding), |&place| Ask::Box(place as usize))
+        };
+        let answered: BTreeSet<Ask> = told.told.iter().map(question).collect();
+        let all = told.not_known.iter().map(question).chain(answered.iter().copied()).collect::<BTreeSet<Ask>>().len();
+        #[expect(clippy::cast_precision_loss, reason = "a request tells few findings")]
+        let share = (answered.len() + 1) as f64 / (all + 1) as f64;
+        share
+    }
+
+    /// The findings of which an answer could change the urgency or the first place, ascending, each with what it is worth.
+    fn worths(&self, group: usize) -> Vec<(FindingIndex, Worth)> {
         let mut supposing = Supposing::new(self.plan, self.evaluation, group);
+        let waited_for = supposing.waited_for();
         let candidates = (0..self.plan.findings().len()).map(FindingIndex);
         candidates
-            .filter(|&finding| self.askable(group, finding) && supposing.could_tell(finding))
+            .filter(|&finding| {
+                self.askable(group, finding) && (waited_for.contains(&finding) || supposing.could_tell(finding))
+            })
             .collect::<Vec<_>>()
             .into_iter()
-            .filter_map(|finding| Some((finding, supposing.gain(finding)?)))
+            .filter_map(|finding| Some((finding, supposing.worth(finding)?)))
             .collect()
     }
 }

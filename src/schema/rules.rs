@@ -139,6 +139,14 @@ fn pack() -> Value {
                     "The yes-or-no finding that asks whether there are two kinds of spots, asked when answers contradict each other.",
                 ),
             ),
+            may(
+                "ask_when_told",
+                names(
+                    0,
+                    "yes_no",
+                    "Findings of old spots, such as `long_standing`: told of the only group of spots, they bring the question of `ask_when_contradicted`, so that old spots hide no new ones.",
+                ),
+            ),
             may("advice", list(5, &format!("The headline of an answer. {levels}"), headline())),
             may("safety_net", list(3, &format!("What to watch for, below `urgent`. {levels}"), safety_net())),
         ],

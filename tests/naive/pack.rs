@@ -12,6 +12,7 @@ pub struct Pack {
     pub boxes: Vec<QuestionBox>,
     pub screen: Vec<Ask>,
     pub ask_when_contradicted: Option<usize>,
+    pub ask_when_told: Vec<usize>,
     pub insufficient: Urgency,
     /// The thresholds of emergency, urgent, prompt and routine.
     pub act_at: [f64; 4],
@@ -245,6 +246,9 @@ impl Pack {
         writeln!(text, "  insufficient_urgency: {}\n  screen: [{}]", self.insufficient, screen.join(", "))?;
         if let Some(finding) = self.ask_when_contradicted {
             writeln!(text, "  ask_when_contradicted: {}", self.findings[finding].id)?;
+            let told: Vec<&str> =
+                self.ask_when_told.iter().map(|&finding| self.findings[finding].id.as_str()).collect();
+            writeln!(text, "  ask_when_told: [{}]", told.join(", "))?;
         }
         writeln!(text, "  act_at: {{emergency: {emergency}, urgent: {urgent}, prompt: {prompt}, routine: {routine}}}")?;
         writeln!(

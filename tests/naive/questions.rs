@@ -25,6 +25,17 @@ pub fn questions(pack: &Pack, evaluation: &Evaluation) -> Vec<(Ask, Option<usize
     asking.asked
 }
 
+/// What asking for something is worth.
+#[derive(Default)]
+struct Worth {
+    /// The highest urgency that an answer leads to, where that is urgent and above what it is.
+    danger: Option<Urgency>,
+    /// How likely an answer raises the urgency, or brings up a red flag above it.
+    rise: f64,
+    /// The expected drop in the entropy of the shares.
+    gain: f64,
+}
+
 struct Asking<'a> {
     pack: &'a Pack,
     evaluation: &'a Evaluation,
@@ -75,8 +86,9 @@ impl Asking<'_> {
         for (place, group) in self.evaluation.groups.iter().enumerate() {
             let contradictions = group.facts.contradictions(self.pack);
             let about_spots = contradictions.iter().any(|&finding| !self.pack.findings[finding].about_person);
-            if about_spots
-                && group.name.is_empty()
+            let is_old = self.pack.ask_when_told.iter().any(|&old| group.facts.truth(&Expr::Present(old)).t());
+            let contradicted = about_spots && group.name.is_empty();
+            if (contradicted || is_old && self.evaluation.groups.len() == 1)
                 && self.askable(place, finding)
                 && self.push(Ask::Finding(finding), place)
             {
@@ -122,40 +134,84 @@ impl Asking<'_> {
             for rule in self.pack.conditions.iter().flat_map(|condition| &condition.rules) {
                 self.evaluation.groups[group].facts.undecided(&rule.when, true, &mut candidates);
             }
-            candidates.retain(|&finding| self.askable(group, finding));
-            let gains: BTreeMap<usize, f64> =
-                candidates.into_iter().filter_map(|finding| Some((finding, self.gain(group, finding)?))).collect();
-            let mut by_ask: BTreeMap<Ask, f64> = BTreeMap::new();
-            for (&finding, gain) in &gains {
-                *by_ask.entry(self.by_box(group, finding, |other| gains.contains_key(&other))).or_default() += gain;
+            for (i, flag) in self.pack.flags.iter().enumerate() {
+                if self.is_half_told(group, i) {
+                    candidates.extend(deciding(flag, &self.evaluation.groups[group].facts));
+                }
             }
-            order.extend(by_ask.into_iter().map(|(ask, gain)| (gain, ask, group)));
+            candidates.retain(|&finding| self.askable(group, finding));
+            let worths: BTreeMap<usize, Worth> =
+                candidates.into_iter().filter_map(|finding| Some((finding, self.worth(group, finding)?))).collect();
+            let mut by_ask: BTreeMap<Ask, Worth> = BTreeMap::new();
+            for (&finding, worth) in &worths {
+                let sum = by_ask.entry(self.by_box(group, finding, |other| worths.contains_key(&other))).or_default();
+                sum.danger = sum.danger.max(worth.danger);
+                sum.rise += worth.rise;
+                sum.gain += worth.gain;
+            }
+            let can_answer = self.can_answer(group);
+            by_ask.retain(|_, worth| worth.gain * can_answer >= 0.02 || worth.rise * can_answer >= 0.05);
+            order.extend(by_ask.into_iter().map(|(ask, worth)| (worth, ask, group)));
         }
-        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        order.sort_by(|a, b| {
+            let dangers = b.0.danger.cmp(&a.0.danger).then(b.0.gain.total_cmp(&a.0.gain));
+            dangers.then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2))
+        });
         for (_, ask, group) in order {
             self.push(ask, group);
         }
     }
 
-    /// The expected drop in entropy; `None` when no answer changes the urgency or the first place.
-    fn gain(&self, group: usize, finding: usize) -> Option<f64> {
+    /// The share of questions that were not answered with "don't know", a box counting once; one more is counted as answered.
+    fn can_answer(&self, group: usize) -> f64 {
+        let facts = &self.evaluation.groups[group].facts;
+        let question = |&finding: &usize| {
+            let shared = self.pack.boxes.iter().position(|item| item.findings.contains(&finding));
+            shared.map_or(Ask::Finding(finding), Ask::Box)
+        };
+        let answered: BTreeSet<Ask> = facts.told.keys().map(question).collect();
+        let not: BTreeSet<Ask> = facts.not_known.iter().map(question).filter(|ask| !answered.contains(ask)).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a request tells few findings")]
+        let (answered, not) = (answered.len() as f64, not.len() as f64);
+        (answered + 1.0) / (answered + not + 1.0)
+    }
+
+    /// Whether the sign of a red flag was told, and nothing is missing but what makes it live.
+    fn is_half_told(&self, group: usize, flag: usize) -> bool {
+        let group = &self.evaluation.groups[group];
+        group.flags[flag] == State::Dormant && group.facts.truth(&self.pack.flags[flag].sign).t()
+    }
+
+    /// What asking is worth; `None` when no answer changes the urgency or the first place.
+    fn worth(&self, group: usize, finding: usize) -> Option<Worth> {
         let base = &self.evaluation.groups[group];
-        let (mut changes, mut total, mut expected) = (false, 0.0, 0.0);
+        let urgency = self.evaluation.urgency;
+        let (mut changes, mut highest) = (false, urgency);
+        let (mut rising, mut total, mut expected) = (0.0, 0.0, 0.0);
         for (assumed, told) in self.answers(finding) {
             let after = Group::new(self.pack, &base.name, base.facts.suppose(self.pack, finding, told));
-            changes |= after.scores.first_place() != base.scores.first_place()
-                || self.urgency_with(group, &after) != self.evaluation.urgency;
+            let becomes = self.urgency_with(group, &after);
             let likely = (assumed * after.scores.total.value() / base.scores.total.value()).clamp(0.01, 0.99);
+            changes |= after.scores.first_place() != base.scores.first_place() || becomes != urgency;
+            highest = highest.max(becomes);
+            if becomes > urgency || self.opens(group, &after) {
+                rising += likely;
+            }
             total += likely;
             expected += likely * entropy(after.scores.total, after.scores.weighted());
         }
-        changes.then(|| entropy(base.scores.total, base.scores.weighted()) - expected / total)
+        changes.then(|| Worth {
+            danger: Some(highest).filter(|_| highest > urgency && highest >= Urgency::Urgent),
+            rise: rising / total,
+            gain: entropy(base.scores.total, base.scores.weighted()) - expected / total,
+        })
     }
 
     fn urgency_with(&self, place: usize, after: &Group) -> Urgency {
         let base = &self.evaluation.groups[place];
         let flags = self.pack.flags.iter().enumerate().filter_map(|(i, flag)| match (base.flags[i], after.flags[i]) {
             (State::Fired | State::Open | State::Precaution, State::Fired) => Some(flag.floor),
+            (State::Dormant, State::Fired) if self.is_half_told(place, i) => Some(flag.floor),
             (State::Precaution, State::Dormant) if is_live(flag, &after.facts) => flag.while_unknown,
             _ => None,
         });
@@ -163,6 +219,20 @@ impl Asking<'_> {
         let groups = self.evaluation.groups.iter().enumerate();
         let others = groups.filter(|(other, _)| *other != place).map(|(_, other)| other.urgency(self.pack));
         flags.chain(others).chain(insufficient).chain([after.scores.urgency(self.pack)]).max().expect("one at least")
+    }
+
+    /// Whether a red flag above the urgency would come up that was of no consequence.
+    fn opens(&self, place: usize, after: &Group) -> bool {
+        let base = &self.evaluation.groups[place];
+        self.pack.flags.iter().enumerate().any(|(i, flag)| {
+            let was_idle = base.flags[i] == State::Dormant && !is_live(flag, &base.facts);
+            let comes_up = match after.flags[i] {
+                State::Fired => true,
+                State::Dormant => is_live(flag, &after.facts),
+                _ => false,
+            };
+            was_idle && comes_up && flag.floor > self.evaluation.urgency
+        })
     }
 
     /// Each possible answer, and how likely it is with "something else".

@@ -68,6 +68,7 @@ pub fn pack(random: &mut Random) -> Pack {
     let act_at = make.random.pick(&[[0.05, 0.1, 0.2, 0.4], [0.3, 0.5, 0.7, 0.9], [0.01, 0.02, 0.5, 1.0]]);
     Pack {
         ask_when_contradicted: make.random.one_in(2).then(|| make.random.pick(&yes_no)),
+        ask_when_told: make.random.some(&yes_no, 2),
         insufficient: make.random.pick(&URGENCIES[..4]),
         findings: make.findings,
         tells,

@@ -32,13 +32,22 @@ pub struct Flagged {
     pub state: FlagState,
     /// Whether what makes it worth asking about is there.
     pub live: bool,
+    /// Whether its sign was told.
+    pub has_sign: bool,
+}
+
+impl Flagged {
+    /// Whether its sign was told, and nothing is missing but what makes it live.
+    pub fn is_half_told(&self) -> bool {
+        self.state == FlagState::Dormant && self.has_sign
+    }
 }
 
 /// Reads a red flag: fired, excluded or dormant.
 pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
     let definition = &plan.red_flags[flag as usize];
     if definition.silent {
-        return Flagged { flag, state: FlagState::Excluded, live: false };
+        return Flagged { flag, state: FlagState::Excluded, live: false, has_sign: false };
     }
     let words = &plan.index.words;
     let given = definition.given.map(|given| facts.read(words, given));
@@ -53,7 +62,7 @@ pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
     };
     let live =
         given.is_some_and(|given| given.is_told_true() || (definition.given_may_be_unknown && given.can_be_true()));
-    Flagged { flag, state, live }
+    Flagged { flag, state, live, has_sign: sign.is_told_true() }
 }
 
 /// The findings, not told yet, that would decide a red flag; unsorted.

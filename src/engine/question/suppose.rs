@@ -3,7 +3,7 @@
 //! Owns the expected gain of a question. A supposed answer is heard by a copy of the facts; only the rules, conditions and
 //! red flags that it reaches are read again, and sums are corrected rather than summed anew.
 
-use super::super::evaluate::flag::{FlagState, Flagged, flagged};
+use super::super::evaluate::flag::{FlagState, Flagged, deciding, flagged};
 use super::super::evaluate::reading::Facts;
 use super::super::evaluate::score::{Heard, OddsSums, Rank, Scores, Standing, rank};
 use super::super::evaluate::{Evaluation, GroupEvaluation, Work};
@@ -26,8 +26,10 @@ pub struct Supposing<'a> {
     urgency: Urgency,
     /// What the other groups demand.
     others: Urgency,
-    /// The red flags that can have a say, as they stand.
-    flags: Vec<Flagged>,
+    /// The red flags as they stand; those that nothing touches are not among them.
+    flags: &'a [Flagged],
+    /// The highest floor that fired.
+    fired: Urgency,
     /// The supported conditions, first place first.
     ranking: Vec<Rank>,
     weighted: Sum,
@@ -40,10 +42,23 @@ pub struct Supposing<'a> {
     answers: Answers,
 }
 
+/// What asking for a finding is worth.
+#[derive(Debug, Clone, Copy)]
+pub struct Worth {
+    /// The highest urgency that an answer leads to, where that is urgent and above what it is.
+    pub danger: Option<Urgency>,
+    /// How likely an answer raises the urgency, or brings up a red flag above it.
+    pub rise: f64,
+    /// The expected drop in the entropy of the shares.
+    pub gain: f64,
+}
+
 /// What would be if an answer were given.
 struct After {
     first_place: Option<usize>,
     urgency: Urgency,
+    /// Whether a red flag above the urgency would come up.
+    opens: bool,
     odds: Sum,
     weighted: Sum,
 }
@@ -52,8 +67,6 @@ impl<'a> Supposing<'a> {
     /// Makes a group ready.
     pub fn new(plan: &'a Plan, evaluation: &'a Evaluation, group: usize) -> Self {
         let base = &evaluation.groups()[group];
-        let has_a_say =
-            |flag: &&Flagged| matches!(flag.state, FlagState::Fired | FlagState::Open | FlagState::Precaution);
         let others = evaluation.groups().iter().enumerate().filter(|(other, _)| *other != group);
         let mut ranking: Vec<Rank> =
             base.scores.standings.iter().filter(|s| s.is_supported()).map(|s| rank(plan, s)).collect();
@@ -70,7 +83,8 @@ impl<'a> Supposing<'a> {
             base,
             urgency: evaluation.urgency,
             others: others.map(|(_, other)| other.urgency(plan)).max().unwrap_or(Urgency::SelfCare),
-            flags: base.flags.iter().filter(has_a_say).copied().collect(),
+            flags: &base.flags,
+            fired: base.fired_floor(plan).unwrap_or(Urgency::SelfCare),
             ranking,
             weighted: sum,
             facts: base.facts.clone(),
@@ -92,22 +106,38 @@ impl<'a> Supposing<'a> {
         })
     }
 
-    /// The expected drop in entropy; `None` when no answer changes the urgency or the first place.
-    pub fn gain(&mut self, finding: FindingIndex) -> Option<f64> {
+    /// The findings that would fire a red flag whose sign was told already.
+    pub fn waited_for(&self) -> Vec<FindingIndex> {
+        let mut findings = Vec::new();
+        for flag in self.flags.iter().filter(|flag| flag.is_half_told()) {
+            deciding(self.plan, &self.facts, &self.plan.red_flags[flag.flag as usize], &mut findings);
+        }
+        findings
+    }
+
+    /// What asking for a finding is worth; `None` when no answer changes the urgency or the first place.
+    pub fn worth(&mut self, finding: FindingIndex) -> Option<Worth> {
         let mut answers = std::mem::take(&mut self.answers);
         answers.of(self.plan, finding);
         let first_place = self.base.scores.first_place();
         let before = self.base.scores.sums.total();
-        let (mut changes, mut total, mut expected) = (false, 0.0, 0.0);
+        let (mut changes, mut highest) = (false, self.urgency);
+        let (mut rising, mut total, mut expected) = (0.0, 0.0, 0.0);
         for (assumed, told) in answers.iter() {
             let after = self.after(told);
-            changes |= after.first_place != first_place || after.urgency != self.urgency;
             let likely = (assumed * after.odds.value() / before.value()).clamp(0.01, 0.99);
+            changes |= after.first_place != first_place || after.urgency != self.urgency;
+            highest = highest.max(after.urgency);
+            if after.opens || after.urgency > self.urgency {
+                rising += likely;
+            }
             total += likely;
             expected += likely * entropy(after.odds, after.weighted);
         }
         self.answers = answers;
-        changes.then(|| entropy(before, self.weighted) - expected / total)
+        let danger = (highest > self.urgency && highest >= Urgency::Urgent).then_some(highest);
+        let gain = entropy(before, self.weighted) - expected / total;
+        changes.then(|| Worth { danger, rise: rising / total, gain })
     }
 
     fn after(&mut self, told: &[(u32, Truth)]) -> After {
@@ -115,8 +145,9 @@ impl<'a> Supposing<'a> {
         told.iter().for_each(|&(atom, truth)| self.facts.hear(atom, truth));
         self.facts.settle(self.plan, mark);
         let mut after = self.scores(mark);
-        let demanded = self.flags(mark);
+        let (demanded, opens) = self.flags(mark);
         after.urgency = after.urgency.max(demanded).max(self.others);
+        after.opens = opens;
         self.facts.undo(mark);
         after
     }
@@ -153,6 +184,7 @@ impl<'a> Supposing<'a> {
         After {
             first_place: best.filter(|_| moving.determined > 0).map(|(_, _, Reverse(condition))| condition as usize),
             urgency: moving.sums.urgency(plan).max(insufficient),
+            opens: false,
             odds: moving.sums.total(),
             weighted: moving.weighted,
         }
@@ -175,30 +207,45 @@ impl<'a> Supposing<'a> {
         (self.heard != before).then(|| self.work.families.standing(plan, condition, &self.heard))
     }
 
-    /// The urgency that the red flags of the group would demand. Those that were of no consequence stay so: an interview
-    /// asks for what was made possible, not for every flag of the pack.
-    fn flags(&mut self, mark: usize) -> Urgency {
+    /// The urgency that the red flags of the group would demand, and whether one above the urgency would come up. A flag has
+    /// a say when it is of consequence, or its sign was told: an interview asks for what was made possible, not for every
+    /// flag of the pack.
+    fn flags(&mut self, mark: usize) -> (Urgency, bool) {
         self.work.mark_flags(self.plan, &self.facts, mark);
         self.work.ids.clear();
         self.work.flags.drain_into(&mut self.work.ids);
-        let changed = &self.work.ids;
-        let demanded = self.flags.iter().filter_map(|was| {
-            let definition = &self.plan.red_flags[was.flag as usize];
-            if changed.binary_search(&was.flag).is_err() {
-                return match was.state {
-                    FlagState::Fired => Some(definition.floor),
-                    FlagState::Precaution => definition.while_unknown,
-                    _ => None,
-                };
+        let (changed, flags) = (&self.work.ids, self.flags);
+        let (mut demanded, mut opens) = (self.fired, false);
+        let stays = |flag: &&Flagged| flag.state == FlagState::Precaution && changed.binary_search(&flag.flag).is_err();
+        for flag in flags.iter().filter(stays) {
+            demanded = demanded.max(self.plan.red_flags[flag.flag as usize].while_unknown.unwrap_or(demanded));
+        }
+        for &flag in changed {
+            let definition = &self.plan.red_flags[flag as usize];
+            let was = flags.binary_search_by_key(&flag, |was| was.flag).ok().map(|place| flags[place]);
+            let (state, live) = was.map_or((FlagState::Dormant, false), |was| (was.state, was.live));
+            if matches!(state, FlagState::Fired | FlagState::Excluded) {
+                continue;
             }
-            let is = flagged(self.plan, &self.facts, was.flag);
-            match (was.state, is.state) {
-                (_, FlagState::Fired) => Some(definition.floor),
-                (FlagState::Precaution, FlagState::Dormant) if is.live => definition.while_unknown,
-                _ => None,
+            let has_a_say = state != FlagState::Dormant || was.is_some_and(|was| was.is_half_told());
+            let can_come_up = !opens && !live && definition.floor > self.urgency;
+            if !has_a_say && !can_come_up {
+                continue;
             }
-        });
-        demanded.max().unwrap_or(Urgency::SelfCare)
+            let is = flagged(self.plan, &self.facts, flag);
+            match is.state {
+                FlagState::Fired if has_a_say => demanded = demanded.max(definition.floor),
+                FlagState::Dormant if is.live && state == FlagState::Precaution => {
+                    demanded = demanded.max(definition.while_unknown.unwrap_or(demanded));
+                }
+                FlagState::Fired | FlagState::Dormant => {
+                    let comes_up = state == FlagState::Dormant && !live && (is.state == FlagState::Fired || is.live);
+                    opens |= comes_up && definition.floor > self.urgency;
+                }
+                _ => {}
+            }
+        }
+        (demanded, opens)
     }
 }
 
