@@ -2,6 +2,11 @@
 //!
 //! Owns reading them. What they do is `server`'s.
 
+mod access;
+pub mod file;
+mod keep;
+mod limits;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,9 +16,21 @@ use tracing::level_filters::LevelFilter;
 use crate::observe::logs::LogFormat;
 use crate::store::RuleSource;
 
+pub use access::AccessArgs;
+pub use keep::KeepArgs;
+pub use limits::LimitArgs;
+
 /// Settings of `rubor serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    /// A YAML file of settings, named like these flags; flags and environment go before it
+    #[arg(long, env = "RUBOR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Print the settings as they hold, each with where it comes from, and serve nothing
+    #[arg(long, env = "RUBOR_PRINT_CONFIG")]
+    pub print_config: bool,
+
     /// Folder of rule packs, or of one pack [default: ./rules if it is there, else the pack inside the binary]
     #[arg(long, env = "RUBOR_RULES", value_name = "DIR")]
     pub rules: Option<PathBuf>,
@@ -38,13 +55,6 @@ pub struct ServeArgs {
     #[arg(long, env = "RUBOR_DRAIN_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = time)]
     pub drain_timeout: Duration,
 
-    /// How many calls may be in flight; more are refused, to be tried elsewhere
-    #[arg(
-        long, env = "RUBOR_MAX_IN_FLIGHT", value_name = "COUNT", default_value = "1024",
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
-    pub max_in_flight: u32,
-
     /// The pack of requests that name none, where there are several
     #[arg(long, env = "RUBOR_DEFAULT_PACK", value_name = "PACK")]
     pub default_pack: Option<String>,
@@ -56,9 +66,61 @@ pub struct ServeArgs {
     /// How much is logged: off, error, warn, info, debug or trace. Nothing about a patient is, at any level
     #[arg(long, env = "RUBOR_LOG", value_name = "LEVEL", default_value = "info")]
     pub log: LevelFilter,
+
+    /// Who may call, and over what.
+    #[command(flatten)]
+    pub access: AccessArgs,
+
+    /// What is kept of evaluations.
+    #[command(flatten)]
+    pub keep: KeepArgs,
+
+    /// How much is let in, and for how long.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// A command of nothing but the settings of `serve`, to read them alone.
+#[derive(Debug, clap::Parser)]
+#[command(no_binary_name = true)]
+struct Alone {
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+impl Default for ServeArgs {
+    /// What `rubor serve` without flags has.
+    fn default() -> Self {
+        <Alone as clap::Parser>::parse_from(std::iter::empty::<&str>()).args
+    }
 }
 
 impl ServeArgs {
+    /// Whether the settings go together.
+    ///
+    /// # Errors
+    /// The first flag that needs another one.
+    pub fn check(&self) -> Result<(), String> {
+        let AccessArgs { tls_cert, tls_key, client_ca, jwks, jwt_issuer, jwt_audience, .. } = &self.access;
+        let needs = [
+            ("tls-cert", tls_cert.is_some(), "tls-key", tls_key.is_some()),
+            ("tls-key", tls_key.is_some(), "tls-cert", tls_cert.is_some()),
+            ("client-ca", client_ca.is_some(), "tls-cert", tls_cert.is_some()),
+            ("jwks", jwks.is_some(), "jwt-issuer", jwt_issuer.is_some()),
+            ("jwks", jwks.is_some(), "jwt-audience", jwt_audience.is_some()),
+            (
+                "decision-log-outcomes",
+                self.keep.decision_log_outcomes,
+                "decision-log",
+                self.keep.decision_log.is_some(),
+            ),
+        ];
+        match needs.into_iter().find(|(_, is_given, _, is_met)| *is_given && !is_met) {
+            Some((flag, _, needed, _)) => Err(format!("--{flag} needs --{needed} beside it")),
+            None => Ok(()),
+        }
+    }
+
     /// Where the rules come from.
     #[must_use]
     pub fn source(&self) -> RuleSource {

@@ -18,6 +18,8 @@ pub mod engine;
 pub mod store;
 
 #[cfg(feature = "server")]
+pub mod access;
+#[cfg(feature = "server")]
 pub mod accuracy;
 #[cfg(feature = "server")]
 pub mod cli;

@@ -196,14 +196,15 @@ async fn a_deadline_that_has_passed_is_deadline_exceeded() {
 }
 
 #[tokio::test]
-async fn a_full_server_sheds_load_and_is_still_healthy() {
-    let served = Served::start_with(|args| args.max_in_flight = 1).await;
+async fn a_server_full_of_streams_sheds_streams_alone() {
+    let served = Served::start_with(|args| args.limits.max_streams = 1).await;
     let (send, items) = tokio::sync::mpsc::channel(1);
     let items = tokio_stream::wrappers::ReceiverStream::new(items);
     let mut answers = served.triage().evaluate_stream(items).await.expect("opened").into_inner();
-    let status = served.evaluate(emergency()).await.expect_err("full");
-    assert_eq!(status.code(), Code::ResourceExhausted);
+    let another = async || served.triage().evaluate_stream(tokio_stream::iter(Vec::new())).await;
+    assert_eq!(another().await.expect_err("full").code(), Code::ResourceExhausted);
     assert_eq!(health(&served, "").await, Some(1));
+    assert!(served.evaluate(emergency()).await.is_ok(), "a call with one answer has a place of its own");
 
     send.send(proto::EvaluateStreamRequest { request: Some(emergency()) }).await.expect("sent");
     assert!(answers.next().await.expect("an answer").is_ok());
@@ -211,7 +212,7 @@ async fn a_full_server_sheds_load_and_is_still_healthy() {
     assert!(answers.next().await.is_none());
     // The permit comes back a moment after the stream's end is seen.
     for _ in 0..100 {
-        if served.evaluate(emergency()).await.is_ok() {
+        if another().await.is_ok() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -378,6 +379,9 @@ async fn health_is_told_for_the_server_and_for_each_service() {
     let address = served.running.address().to_string();
     let healthy = tokio::task::spawn_blocking(move || rubor::server::healthcheck(&address)).await.expect("no panic");
     assert!(healthy);
+    let admin = format!("http://{}", served.running.admin_address().expect("on"));
+    let ready = tokio::task::spawn_blocking(move || rubor::server::healthcheck(&admin)).await.expect("no panic");
+    assert!(ready, "the admin port says so too");
     let nobody = tokio::task::spawn_blocking(|| rubor::server::healthcheck("127.0.0.1:9")).await.expect("no panic");
     assert!(!nobody);
 }
@@ -436,7 +440,7 @@ async fn metrics_have_the_names_of_the_contract() {
     }
     assert!(metrics.contains("\nrubor_rules_last_reload_success_timestamp_seconds "));
     assert!(!metrics.contains("fever"));
-    for (path, answer) in [("/healthz", "ok\n"), ("/readyz", "ready\n")] {
+    for (path, answer) in [("/healthz", r#"{"status":"ok"}"#), ("/readyz", r#"{"status":"ready"}"#)] {
         let (head, body) = served.admin(path).await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         assert!(body.contains(answer), "{body}");
@@ -522,12 +526,18 @@ impl tonic::codegen::Service<tonic::codegen::http::Request<tonic::body::Body>> f
 
 #[tokio::test]
 async fn a_panic_is_internal_and_not_quoted() {
-    use rubor::grpc::guard::{Gate, GuardLayer, answer_panic};
+    use rubor::grpc::guard::{Gate, GuardLayer, Patience, answer_panic};
     use tonic::codegen::Service as _;
     use tower::Layer as _;
     let rules = Rules::small();
     let metrics = std::sync::Arc::new(rubor::observe::metrics::Metrics::new(rules.keeper()));
-    let guard = GuardLayer::new(std::sync::Arc::new(Gate::new(1)), std::sync::Arc::clone(&metrics));
+    let patience = Patience { call: Duration::from_secs(30), stream: Duration::from_secs(30) };
+    let guard = GuardLayer {
+        gate: std::sync::Arc::new(Gate::new(1, 1)),
+        access: std::sync::Arc::default(),
+        patience,
+        metrics: std::sync::Arc::clone(&metrics),
+    };
     let catch = tower_http::catch_panic::CatchPanicLayer::custom(answer_panic as fn(_) -> _);
     let mut service = guard.layer(catch.layer(Panics));
     for _ in 0..2 {

@@ -523,7 +523,7 @@ async fn watching_ends_at_the_drain_and_at_the_deadline() {
 
 #[tokio::test]
 async fn so_many_may_watch_and_places_come_back() {
-    let served = Served::start_with(|args| args.max_in_flight = 1000).await;
+    let served = Served::start_with(|args| args.limits.max_in_flight = 1000).await;
     let mut knowledge = served.knowledge();
     let mut watching = Vec::new();
     for _ in 0..64 {

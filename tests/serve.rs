@@ -4,13 +4,10 @@
 
 mod grpc_support;
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::process::Command;
 use std::time::Duration;
 
+use grpc_support::process::Process;
 use grpc_support::{Rules, connect, emergency, http_get, observed, present, request};
 use rubor::grpc::proto;
 use rubor::grpc::proto::observation::Value;
@@ -18,76 +15,6 @@ use rubor::grpc::proto::triage_service_client::TriageServiceClient;
 use tokio::time::Instant;
 
 const CANARY: &str = "zq9canaryqz";
-
-/// A running binary and what it has logged so far.
-struct Process {
-    child: Child,
-    log: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-impl Drop for Process {
-    /// A test that fails leaves nothing running.
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
-}
-
-impl Process {
-    fn start(rules: &Rules, level: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rubor"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--rules"])
-            .arg(rules.folder())
-            .env("RUBOR_LOG", level)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let lines = Arc::clone(&log);
-        let reader = Some(std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                lines.lock().expect("no panic").push(line);
-            }
-        }));
-        Process { child, log, reader }
-    }
-
-    /// Waits for a log entry with this message.
-    async fn entry(&self, message: &str) -> serde_json::Value {
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(20) {
-            for line in self.log.lock().expect("no panic").iter() {
-                let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-                if entry["message"].as_str().is_some_and(|text| text.starts_with(message)) {
-                    return entry;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("no entry `{message}` in {:#?}", self.log.lock().expect("no panic"));
-    }
-
-    async fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        let entry = self.entry("serving").await;
-        let address = |name: &str| entry[name].as_str().expect("an address").parse().expect("an address");
-        (address("listen"), address("admin"))
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success());
-    }
-
-    /// Waits for the end; gives the exit status and the whole log.
-    fn end(mut self) -> (ExitStatus, String) {
-        let status = self.child.wait().expect("ends");
-        self.reader.take().expect("not joined").join().expect("read");
-        let log = self.log.lock().expect("no panic").join("\n");
-        (status, log)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_drains_and_exits_with_zero() {
@@ -121,6 +48,49 @@ async fn a_second_signal_ends_at_once() {
     let (status, log) = process.end();
     assert_eq!(status.code(), Some(0), "{log}");
     assert!(started.elapsed() < Duration::from_secs(5) && log.contains("stopped at once"), "{log}");
+}
+
+/// Has patients evaluated until the server says no; counts those who were answered.
+async fn load(channel: tonic::transport::Channel) -> usize {
+    let mut client = TriageServiceClient::new(channel);
+    let mut answered = 0;
+    while client.evaluate(emergency()).await.is_ok() {
+        answered += 1;
+    }
+    answered
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_with_open_streams_and_a_silent_connection_it_ends_in_time_and_loses_no_call() {
+    let (rules, folder) = (Rules::small(), tempfile::tempdir().expect("a folder"));
+    let decisions = folder.path().join("decisions");
+    let process = Process::start_with(
+        &rules,
+        "info",
+        &["--drain-timeout", "5s", "--decision-log", &decisions.display().to_string()],
+    );
+    let (address, _) = process.addresses().await;
+    let silent = std::net::TcpStream::connect(address).expect("connects");
+    let mut client = TriageServiceClient::new(connect(address).await);
+    let idle = tokio_stream::pending::<proto::EvaluateStreamRequest>();
+    let mut idle = client.evaluate_stream(idle).await.expect("opened").into_inner();
+    let callers: Vec<_> = (0..4).map(|_| async { tokio::spawn(load(connect(address).await)).await }).collect();
+    let stopped = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        process.signal("TERM");
+        Instant::now()
+    };
+    let [a, b, c, d] = <[_; 4]>::try_from(callers).ok().expect("four");
+    let (a, b, c, d, told, ended) = tokio::join!(a, b, c, d, stopped, idle.message());
+    assert_eq!(ended.expect_err("the stream is ended").code(), tonic::Code::Unavailable);
+    let (status, log) = process.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(told.elapsed() < Duration::from_secs(8) && log.contains(r#""message":"stopped""#), "{log}");
+    drop(silent);
+    let answered: usize = [a, b, c, d].map(|count| count.expect("no panic")).iter().sum();
+    let kept = std::fs::read_to_string(&decisions).expect("written");
+    let evaluated = kept.lines().filter(|line| line.contains(r#""status":"OK""#)).count();
+    assert!(answered > 100 && answered == evaluated, "{answered} answered, {evaluated} evaluated");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,4 +173,64 @@ fn without_rules_it_says_what_to_do_and_exits_with_one() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("--rules") && !said.contains("panicked"), "{said}");
     }
+}
+
+/// What `rubor serve` prints with these flags and this environment.
+fn serve(args: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rubor"));
+    let output = command.arg("serve").args(args).envs(environment.iter().copied()).output().expect("the binary runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn flags_go_before_the_environment_before_the_file_before_defaults() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rubor.yaml");
+    std::fs::write(
+        &path,
+        "listen: 127.0.0.1:1\ndrain-pause: 1s\ndrain-timeout: 1s\ncors-origin: [https://a.example]\nno-reflection: true\n",
+    )
+    .expect("written");
+    let path = path.display().to_string();
+    let environment = [("RUBOR_DRAIN_TIMEOUT", "2s"), ("RUBOR_DRAIN_PAUSE", "2s")];
+    let (code, said) = serve(&["--config", &path, "--print-config", "--drain-pause", "3s"], &environment);
+    assert_eq!(code, Some(0), "{said}");
+    for line in [
+        "drain-pause: 3s  # flag",
+        "drain-timeout: 2s  # environment",
+        "listen: \"127.0.0.1:1\"  # file",
+        "cors-origin: [\"https://a.example\"]  # file",
+        "no-reflection: true  # file",
+        "allow-plaintext: false  # default",
+        "jwt-algorithms: [RS256, ES256]  # default",
+        "max-in-flight: 1024  # default",
+        "# tls-cert: not set",
+    ] {
+        assert!(said.lines().any(|shown| shown == line), "`{line}` is not in\n{said}");
+    }
+    // What is printed is a file of settings.
+    let printed = folder.path().join("printed.yaml");
+    std::fs::write(&printed, &said).expect("written");
+    let (code, again) = serve(&["--config", &printed.display().to_string(), "--print-config"], &[]);
+    assert_eq!(code, Some(0), "{again}");
+    assert!(again.contains("drain-pause: 3s  # file"), "{again}");
+}
+
+#[test]
+fn wrong_settings_are_told_with_their_place_and_serve_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rubor.yaml");
+    let attempt = |text: &str| {
+        std::fs::write(&path, text).expect("written");
+        serve(&["--config", &path.display().to_string()], &[])
+    };
+    let (code, said) = attempt("listen: 127.0.0.1:0\nmax-in-fligth: 3\ndrain-pause: soon\n");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("rubor.yaml:2:1: unknown setting `max-in-fligth`; did you mean `max-in-flight`?"), "{said}");
+    assert!(said.contains("rubor.yaml:3:14: ") && said.contains("500ms"), "{said}");
+    let (code, said) = attempt("tls-key: a.pem\n");
+    assert!(code == Some(1) && said.contains("--tls-key needs --tls-cert"), "{said}");
+    let (code, said) = serve(&["--config", "/nowhere.yaml"], &[]);
+    assert!(code == Some(1) && said.contains("--config"), "{said}");
 }

@@ -14,15 +14,18 @@ mod failure;
 mod junit;
 mod mutate_report;
 mod new;
+mod replay;
 mod revision;
 mod schema;
+mod serve;
 mod sources;
 mod test;
 mod test_report;
+mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::ServeArgs;
 use crate::render::complain;
@@ -44,7 +47,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the rules over gRPC, and reload them when they change.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Read, check and compile rules, run their worked cases, and show everything that is wrong.
     Check(check::Args),
     /// Run the worked cases and report what holds, what they cover and how often the rules are right.
@@ -57,9 +60,13 @@ enum Command {
     New(new::Args),
     /// Print the JSON Schema of rule files or of worked cases, for editors.
     Schema(schema::Args),
+    /// Answer kept requests again: on the rules of their digest, or on others.
+    Replay(replay::Args),
+    /// Make a token for a caller of a server that runs with `--tokens`.
+    Token(token::Args),
     /// Ask a running server for its health; for containers.
     Healthcheck {
-        /// Address of the server.
+        /// HOST:PORT of gRPC without TLS, or http://HOST:PORT of the admin port.
         #[arg(value_name = "ADDR", env = "RUBOR_LISTEN", default_value = DEFAULT_ADDRESS)]
         address: String,
     },
@@ -77,20 +84,28 @@ enum Format {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(args) => match server::serve(&args) {
+    let matches = Cli::command().get_matches();
+    if let Some(serve) = matches.subcommand_matches("serve") {
+        return match serve::run(serve) {
             Ok(()) => ExitCode::SUCCESS,
             Err(message) => {
                 fail(&message);
                 ExitCode::FAILURE
             }
-        },
+        };
+    }
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.command {
+        // Served above, with its file of settings.
+        Command::Serve(_) => ExitCode::FAILURE,
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::New(args) => new::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Token(args) => token::run(&args),
         Command::Healthcheck { address } if server::healthcheck(&address) => ExitCode::SUCCESS,
         Command::Healthcheck { address } => {
             fail(&format!("no healthy server at {address}"));

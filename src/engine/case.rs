@@ -101,13 +101,7 @@ pub fn read_cases(doc: &Doc, plan: &Plan, found: &mut Vec<Diagnostic>) -> Vec<Ca
     cases
 }
 
-fn read_case(
-    case: &CaseDoc,
-    at: At<'_>,
-    plan: &Plan,
-    names: &Names<'_>,
-    found: &mut Vec<Diagnostic>,
-) -> Option<Case> {
+fn read_case(case: &CaseDoc, at: At<'_>, plan: &Plan, names: &Names<'_>, found: &mut Vec<Diagnostic>) -> Option<Case> {
     let before = found.len();
     check_names(case, at, names, found);
     let submission = submission(case);

@@ -1,6 +1,6 @@
-//! What stands around every call: the in-flight limit, the drain, the caller's deadline, panics and measurement.
+//! What stands around every call: who may call, the limits in flight, the drain, deadlines, panics and measurement.
 //!
-//! Owns one tower layer. It reads no message. Status codes that the transport would give are mended here: a message
+//! Owns one tower layer. It reads no message, and who may call is decided by `access`. Status codes that the transport would give are mended here: a message
 //! that is too large or unreadable is the caller's doing, and INTERNAL is kept for bugs of ours.
 
 use std::any::Any;
@@ -18,39 +18,27 @@ use tonic::{Code, Status};
 use tower::Layer;
 
 use super::limits;
+use super::origin::Origin;
 use super::status::Problem;
+use crate::access::scope::{self, Method};
+use crate::access::{Access, Caller, Peer};
 use crate::observe::metrics::Metrics;
+use crate::observe::traffic::Opened;
 
-/// The methods that are measured by name; whatever else is asked for is measured as `other`.
-const METHODS: [&str; 13] = [
-    "rubor.v1.TriageService/Evaluate",
-    "rubor.v1.TriageService/EvaluateStream",
-    "rubor.v1.KnowledgeService/ListPacks",
-    "rubor.v1.KnowledgeService/GetPack",
-    "rubor.v1.KnowledgeService/GetStatus",
-    "rubor.v1.KnowledgeService/WatchStatus",
-    "rubor.v1.KnowledgeService/ReloadRules",
-    "rubor.v1.KnowledgeService/ValidateRules",
-    "rubor.v1.KnowledgeService/RunCases",
-    "grpc.health.v1.Health/Check",
-    "grpc.health.v1.Health/Watch",
-    "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
-
-/// Lets calls in, up to a number, until it is shut.
+/// Lets calls in, up to a number, until it is shut. Streams, which may stay open, are counted apart.
 #[derive(Debug)]
 pub struct Gate {
-    permits: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     shut: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// A gate for so many calls at once.
+    /// A gate for so many calls and so many streams at once.
     #[must_use]
-    pub fn new(max_in_flight: usize) -> Self {
-        let permits = Arc::new(Semaphore::new(max_in_flight.min(Semaphore::MAX_PERMITS)));
-        Self { permits, shut: watch::Sender::new(false) }
+    pub fn new(max_in_flight: usize, max_streams: usize) -> Self {
+        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
+        Self { calls: places(max_in_flight), streams: places(max_streams), shut: watch::Sender::new(false) }
     }
 
     /// Lets no further call in. Those inside go on.
@@ -64,49 +52,73 @@ impl Gate {
         self.shut.subscribe()
     }
 
-    fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    fn enter(&self, method: Method) -> Result<OwnedSemaphorePermit, Problem> {
         if *self.shut.borrow() {
             return Err(Problem::Draining);
         }
-        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| Problem::Busy)
+        let places = if method.is_stream { &self.streams } else { &self.calls };
+        Arc::clone(places).try_acquire_owned().map_err(|_| Problem::Busy)
     }
 }
 
-/// When the caller stops waiting; `None` when it never said.
+/// How long calls may take, whatever their callers say.
 #[derive(Debug, Clone, Copy)]
-pub struct Deadline(Option<Instant>);
+pub struct Patience {
+    /// A call with one answer, the arrival of its message included.
+    pub call: Duration,
+    /// A stream.
+    pub stream: Duration,
+}
+
+/// When a call ends: when its caller stops waiting, or the server does.
+#[derive(Debug, Clone)]
+pub struct Deadline {
+    at: Option<Instant>,
+    problem: Problem,
+}
 
 impl Deadline {
     /// The deadline of a request that came through the guard.
     #[must_use]
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
-        request.extensions().get().copied().unwrap_or(Deadline(None))
+        request.extensions().get().cloned().unwrap_or(Deadline { at: None, problem: Problem::TooLate })
     }
 
-    fn read(headers: &http::HeaderMap) -> Self {
+    fn read(headers: &http::HeaderMap, method: Method, patience: Patience) -> Self {
         let timeout = headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
         // The transport's own timer wraps this layer and answers CANCELLED, so ours runs out a little earlier.
-        let ours = timeout.map(|timeout| timeout.saturating_sub((timeout / 5).min(Duration::from_millis(5))));
-        Deadline(ours.and_then(|timeout| Instant::now().checked_add(timeout)))
+        let theirs = timeout.map(|timeout| timeout.saturating_sub((timeout / 5).min(Duration::from_millis(5))));
+        let (ours, problem) = match method {
+            // Health and reflection.
+            Method { scope: None, .. } => (Duration::MAX, Problem::Overtime),
+            Method { is_stream: true, .. } => (patience.stream, Problem::StreamTooOld),
+            _ => (patience.call, Problem::Overtime),
+        };
+        let after = |time: Duration| Instant::now().checked_add(time);
+        match theirs {
+            Some(theirs) if theirs <= ours => Deadline { at: after(theirs), problem: Problem::TooLate },
+            _ => Deadline { at: after(ours), problem },
+        }
     }
 
     /// Whether there is still time.
     ///
     /// # Errors
-    /// [`Problem::TooLate`] when there is not.
-    pub fn check(self) -> Result<(), Problem> {
-        match self.0 {
-            Some(deadline) if deadline <= Instant::now() => Err(Problem::TooLate),
+    /// What to say when there is not.
+    pub fn check(&self) -> Result<(), Problem> {
+        match self.at {
+            Some(deadline) if deadline <= Instant::now() => Err(self.problem.clone()),
             _ => Ok(()),
         }
     }
 
-    /// Waits until the deadline has passed; for ever where there is none.
-    pub async fn passed(self) {
-        match self.0 {
+    /// Waits until the deadline has passed; for ever where there is none. Gives what to say then.
+    pub async fn passed(&self) -> Problem {
+        match self.at {
             Some(deadline) => tokio::time::sleep_until(deadline).await,
             None => std::future::pending().await,
         }
+        self.problem.clone()
     }
 }
 
@@ -134,8 +146,10 @@ fn timeout(text: &str) -> Option<Duration> {
 pub struct Call {
     metrics: Arc<Metrics>,
     method: &'static str,
+    origin: Arc<Origin>,
     started: Instant,
     code: Mutex<Option<Code>>,
+    _opened: Opened,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -156,23 +170,29 @@ impl Drop for Call {
     fn drop(&mut self) {
         // A call that never ended was dropped by the caller.
         let code = self.code.get_mut().unwrap_or_else(PoisonError::into_inner).unwrap_or(Code::Cancelled);
-        self.metrics.rpc_ended(self.method, code, self.started.elapsed());
+        let took = self.started.elapsed();
+        self.metrics.rpc_ended(self.method, code, took);
+        let Origin { request_id, trace, caller } = &*self.origin;
+        let (method, trace) = (self.method, trace.as_deref().unwrap_or_default());
+        if matches!(code, Code::Internal | Code::Unknown) {
+            tracing::warn!(method, ?code, ?took, %request_id, trace, %caller, "call ended badly");
+        } else {
+            tracing::debug!(method, ?code, ?took, %request_id, trace, %caller, "call ended");
+        }
     }
 }
 
 /// Puts a [`Guard`] around the services.
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
-    gate: Arc<Gate>,
-    metrics: Arc<Metrics>,
-}
-
-impl GuardLayer {
-    /// Guards with one gate for all connections.
-    #[must_use]
-    pub fn new(gate: Arc<Gate>, metrics: Arc<Metrics>) -> Self {
-        Self { gate, metrics }
-    }
+    /// One gate for all connections.
+    pub gate: Arc<Gate>,
+    /// Who may call.
+    pub access: Arc<Access>,
+    /// How long calls may take.
+    pub patience: Patience,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl<S> Layer<S> for GuardLayer {
@@ -210,7 +230,40 @@ where
         // The service that was polled ready must be the one that is called.
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
-        Box::pin(guarded(self.around.clone(), inner, request))
+        // A call is in flight from here on, and not from when there is time to look at it: else the queue has no end.
+        let admission = self.around.admit(&request);
+        Box::pin(guarded(self.around.clone(), inner, request, admission))
+    }
+}
+
+/// What became of a call at the gate.
+struct Admission {
+    method: Method,
+    started: Instant,
+    opened: Opened,
+    permit: Result<Option<OwnedSemaphorePermit>, Problem>,
+}
+
+impl GuardLayer {
+    fn admit(&self, request: &http::Request<Body>) -> Admission {
+        let method = scope::method(request.uri().path());
+        // Health and reflection answer when the server is full or draining: that is when they are asked.
+        let permit = if method.scope.is_none() { Ok(None) } else { self.gate.enter(method).map(Some) };
+        if matches!(permit, Err(Problem::Busy)) {
+            self.metrics.traffic().call_shed(if method.is_stream { "streams" } else { "in_flight" });
+        }
+        Admission { method, started: Instant::now(), opened: self.metrics.traffic().call_opened(), permit }
+    }
+
+    /// Who calls; the token goes no further than this.
+    fn caller(&self, method: Method, request: &mut http::Request<Body>) -> Result<Caller, Problem> {
+        let authorization = request.headers_mut().remove(http::header::AUTHORIZATION);
+        let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate.as_ref());
+        let admitted = self.access.admit(method, authorization.as_ref().map(http::HeaderValue::as_bytes), certificate);
+        admitted.map_err(|denial| {
+            self.metrics.traffic().call_denied(denial.name());
+            Problem::Denied(denial)
+        })
     }
 }
 
@@ -218,32 +271,43 @@ async fn guarded<S, B>(
     around: GuardLayer,
     mut inner: S,
     mut request: http::Request<Body>,
+    admission: Admission,
 ) -> Result<http::Response<Body>, S::Error>
 where
     S: Service<http::Request<Body>, Response = http::Response<B>>,
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
 {
-    let method = method(request.uri().path());
+    let Admission { method, started, opened, permit } = admission;
     let largest = limits::message_bytes(request.uri().path());
-    // Health and reflection answer when the server is full or draining: that is when they are asked.
-    let admitted = if request.uri().path().starts_with("/rubor.") { around.gate.enter().map(Some) } else { Ok(None) };
-    let (permit, refused) = match admitted {
-        Ok(permit) => (permit, None),
-        Err(problem) => (None, Some(problem)),
+    // Under load, who is refused anyway costs no check of a token.
+    let admitted = permit.and_then(|permit| Ok((permit, around.caller(method, &mut request)?)));
+    let (permit, caller, refused) = match admitted {
+        Ok((permit, caller)) => (permit, Some(caller.name), None),
+        Err(problem) => (None, None, Some(problem)),
     };
-    let started = Instant::now();
-    let call = Arc::new(Call { metrics: around.metrics, method, started, code: Mutex::new(None), _permit: permit });
+    let origin = Arc::new(Origin::read(request.headers(), caller));
+    let call = Call {
+        metrics: around.metrics,
+        method: method.name,
+        origin: Arc::clone(&origin),
+        started,
+        code: Mutex::new(None),
+        _opened: opened,
+        _permit: permit,
+    };
+    let call = Arc::new(call);
     if let Some(problem) = refused {
-        return Ok(refuse(&call, problem));
+        return Ok(origin.named(refuse(&call, problem)));
     }
-    let deadline = Deadline::read(request.headers());
-    request.extensions_mut().insert(deadline);
+    let deadline = Deadline::read(request.headers(), method, around.patience);
+    request.extensions_mut().insert(deadline.clone());
     request.extensions_mut().insert(Arc::clone(&call));
+    request.extensions_mut().insert(Arc::clone(&origin));
     let response = tokio::select! {
         biased;
         response = inner.call(request) => mend(response?.map(Body::new), largest),
-        () = deadline.passed() => return Ok(refuse(&call, Problem::TooLate)),
+        problem = deadline.passed() => return Ok(origin.named(refuse(&call, problem))),
     };
     match Status::from_header_map(response.headers()) {
         Some(status) => call.ended(status.code()),
@@ -251,17 +315,12 @@ where
         None if Arc::strong_count(&call) == 1 => call.ended(Code::Ok),
         None => {}
     }
-    Ok(response)
+    Ok(origin.named(response))
 }
 
 fn refuse(call: &Call, problem: Problem) -> http::Response<Body> {
     call.ended(problem.code());
     Status::from(problem).into_http()
-}
-
-fn method(path: &str) -> &'static str {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    METHODS.into_iter().find(|method| *method == path).unwrap_or("other")
 }
 
 /// Answers for a handler that panicked. What it said may hold anything, so it goes nowhere.
@@ -290,7 +349,7 @@ fn mend(response: http::Response<Body>, largest: usize) -> http::Response<Body> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Gate, Problem, method, timeout};
+    use super::{Gate, Problem, scope, timeout};
     use std::time::Duration;
 
     #[test]
@@ -305,18 +364,15 @@ mod tests {
 
     #[test]
     fn a_gate_lets_so_many_in_and_none_when_shut() {
-        let gate = Gate::new(1);
-        let inside = gate.enter().expect("room for one");
-        assert_eq!(gate.enter().err(), Some(Problem::Busy));
+        let call = scope::method("/rubor.v1.TriageService/Evaluate");
+        let stream = scope::method("/rubor.v1.TriageService/EvaluateStream");
+        let gate = Gate::new(1, 1);
+        let inside = gate.enter(call).expect("room for one");
+        assert_eq!(gate.enter(call).err(), Some(Problem::Busy));
+        assert!(gate.enter(stream).is_ok(), "streams do not take the place of calls, nor calls that of streams");
         drop(inside);
-        assert!(gate.enter().is_ok());
+        assert!(gate.enter(call).is_ok());
         gate.shut();
-        assert_eq!(gate.enter().err(), Some(Problem::Draining));
-    }
-
-    #[test]
-    fn no_caller_can_invent_a_label() {
-        assert_eq!(method("/rubor.v1.TriageService/Evaluate"), "rubor.v1.TriageService/Evaluate");
-        assert_eq!(method("/rubor.v1.TriageService/fever"), "other");
+        assert_eq!(gate.enter(call).err(), Some(Problem::Draining));
     }
 }

@@ -5,18 +5,21 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::guard::{Call, Deadline, Gate};
+use super::origin::Origin;
 use super::proto::knowledge_service_server::KnowledgeService;
 use super::proto::triage_service_server::{TriageService, TriageServiceServer};
 use super::status::Problem;
 use super::upload::{Knowledge, Seat};
 use super::{cases, convert, limits, pack, proto, report, resolve, stream, validate, watch};
 use crate::engine;
+use crate::observe::journal::Journal;
 use crate::observe::metrics::Metrics;
 use crate::store::LoadedPack;
 use crate::store::keeper::Keeper;
@@ -35,6 +38,10 @@ pub struct Services {
     case_runs: Arc<Semaphore>,
     /// Those who watch the status.
     watchers: Arc<Semaphore>,
+    /// How long a stream of requests may be silent.
+    stream_idle: Duration,
+    /// What keeps evaluations, where somebody wants that.
+    journal: Option<Arc<Journal>>,
 }
 
 impl std::fmt::Debug for Services {
@@ -56,7 +63,31 @@ impl Services {
             cores: Arc::new(Semaphore::new(cores)),
             case_runs: Arc::new(Semaphore::new(1)),
             watchers: Arc::new(Semaphore::new(watch::WATCHERS)),
+            stream_idle: Duration::MAX,
+            journal: None,
         }
+    }
+
+    /// The same, with every evaluation kept in a journal.
+    #[must_use]
+    pub fn with_journal(mut self, journal: Option<Arc<Journal>>) -> Self {
+        self.journal = journal;
+        self
+    }
+
+    pub(super) fn journal(&self) -> Option<&Journal> {
+        self.journal.as_deref()
+    }
+
+    /// The same, for streams that may be silent for so long.
+    #[must_use]
+    pub fn with_stream_idle(mut self, stream_idle: Duration) -> Self {
+        self.stream_idle = stream_idle;
+        self
+    }
+
+    pub(super) fn stream_idle(&self) -> Duration {
+        self.stream_idle
     }
 
     /// What tells streams that the server is draining.
@@ -155,7 +186,8 @@ impl TriageService for Services {
     ) -> Result<Response<proto::EvaluateResponse>, Status> {
         let deadline = Deadline::of(&request);
         deadline.check()?;
-        let response = self.answer(request.into_inner()).await?;
+        let origin = Origin::of(&request);
+        let response = self.recorded("Evaluate", &origin, request.into_inner()).await?;
         deadline.check()?;
         Ok(Response::new(response))
     }
@@ -169,7 +201,8 @@ impl TriageService for Services {
         let deadline = Deadline::of(&request);
         let call = Call::of(&request);
         deadline.check()?;
-        Ok(Response::new(stream::answer_all(self.clone(), request.into_inner(), deadline, call)))
+        let origin = Origin::of(&request);
+        Ok(Response::new(stream::answer_all(self.clone(), origin, request.into_inner(), deadline, call)))
     }
 }
 

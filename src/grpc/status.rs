@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use super::proto;
+use crate::access::Denial;
 use crate::engine::submission::Violation;
 
 /// Room for the readable summary, in bytes. With [`DETAIL_BYTES`] it keeps a whole status below the 8 KiB of headers
@@ -51,8 +52,16 @@ pub enum Problem {
     Draining,
     /// There are no rules to evaluate on.
     NoRules,
+    /// The caller may not call this.
+    Denied(Denial),
     /// The caller's deadline has passed.
     TooLate,
+    /// The call took longer than the server allows.
+    Overtime,
+    /// The stream was open for as long as the server allows.
+    StreamTooOld,
+    /// The stream of requests was silent for too long.
+    StreamIdle,
     /// The message took too long to arrive.
     TooSlow,
     /// A bug of ours.
@@ -68,10 +77,13 @@ impl Problem {
             Problem::OverLimit(_) | Problem::TooLarge { .. } | Problem::Busy | Problem::Taken => {
                 Code::ResourceExhausted
             }
+            Problem::StreamTooOld | Problem::StreamIdle => Code::ResourceExhausted,
+            Problem::Denied(Denial::Scope(_)) => Code::PermissionDenied,
+            Problem::Denied(_) => Code::Unauthenticated,
             Problem::UnknownPack { .. } => Code::NotFound,
             Problem::NotHeld { .. } => Code::FailedPrecondition,
             Problem::Draining | Problem::NoRules => Code::Unavailable,
-            Problem::TooLate | Problem::TooSlow => Code::DeadlineExceeded,
+            Problem::TooLate | Problem::Overtime | Problem::TooSlow => Code::DeadlineExceeded,
             Problem::Bug => Code::Internal,
         }
     }
@@ -94,7 +106,13 @@ impl Problem {
             Problem::Taken => "every place for this method is taken, which has few; retry after a pause".into(),
             Problem::Draining => "the server is shutting down; retry elsewhere".into(),
             Problem::NoRules => "the server has no rules".into(),
+            Problem::Denied(denial) => denied(*denial),
             Problem::TooLate => "the deadline of the request has passed".into(),
+            Problem::Overtime => "the call took longer than the server allows, its arrival included".into(),
+            Problem::StreamTooOld => "the stream was open for as long as the server allows; open another".into(),
+            Problem::StreamIdle => {
+                "the stream was silent for too long; open another when there is something to ask".into()
+            }
             Problem::TooSlow => "the message took too long to arrive".into(),
             Problem::Bug => "a bug in the server; the request was not evaluated".into(),
         }
@@ -126,6 +144,17 @@ impl From<Problem> for Status {
             _ => return Status::new(code, message),
         };
         Status::with_error_details(code, message, details)
+    }
+}
+
+/// It says nothing about the token, which may be somebody's.
+fn denied(denial: Denial) -> String {
+    match denial {
+        Denial::Missing => "a token is needed; send it as metadata `authorization: Bearer TOKEN`".into(),
+        Denial::Unknown => "the token is not accepted here".into(),
+        Denial::Expired => "the token has expired or is not valid yet; get a new one".into(),
+        Denial::Elsewhere => "the token is for another audience or from another issuer".into(),
+        Denial::Scope(scope) => format!("the token does not have the scope `{scope}`, which this method needs"),
     }
 }
 

@@ -11,6 +11,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::guard::{Call, Deadline, read_problem};
 use super::limits::MESSAGE_BYTES;
+use super::origin::Origin;
 use super::proto;
 use super::proto::evaluate_stream_response::Result as ItemResult;
 use super::service::Services;
@@ -27,13 +28,14 @@ type Answer = Result<proto::EvaluateStreamResponse, Status>;
 /// Answers every request of a stream until it, the caller's patience or the server ends.
 pub(super) fn answer_all(
     services: Services,
+    origin: Arc<Origin>,
     requests: Streaming<proto::EvaluateStreamRequest>,
     deadline: Deadline,
     call: Option<Arc<Call>>,
 ) -> ReceiverStream<Answer> {
     let (answers, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let pump = pump(&services, requests, &answers);
+        let pump = pump(&services, &origin, requests, &answers);
         conduct(pump, &answers, deadline, call).await;
     });
     ReceiverStream::new(receiver)
@@ -49,7 +51,7 @@ pub(super) async fn conduct<T>(
     let ended = tokio::select! {
         biased;
         ended = work => ended,
-        () = deadline.passed() => Err(Problem::TooLate.into()),
+        problem = deadline.passed() => Err(problem.into()),
     };
     let code = match ended {
         Ok(()) => Code::Ok,
@@ -67,6 +69,7 @@ pub(super) async fn conduct<T>(
 
 async fn pump(
     services: &Services,
+    origin: &Arc<Origin>,
     mut requests: Streaming<proto::EvaluateStreamRequest>,
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
@@ -77,13 +80,14 @@ async fn pump(
             biased;
             message = requests.message() => message,
             () = drained_and_idle(&mut draining) => return Err(Problem::Draining.into()),
+            () = tokio::time::sleep(services.stream_idle()) => return Err(Problem::StreamIdle.into()),
         };
         let item = match message {
             Ok(Some(item)) => item,
             Ok(None) => return Ok(()),
             Err(status) => return Err(read_problem(&status, MESSAGE_BYTES).map_or(status, Status::from)),
         };
-        let response = answer_one(services, index, item).await;
+        let response = answer_one(services, origin, index, item).await;
         if answers.send(Ok(response)).await.is_err() {
             return Err(Status::cancelled("the caller has gone"));
         }
@@ -100,13 +104,14 @@ async fn drained_and_idle(draining: &mut watch::Receiver<bool>) {
 
 async fn answer_one(
     services: &Services,
+    origin: &Arc<Origin>,
     index: u64,
     item: proto::EvaluateStreamRequest,
 ) -> proto::EvaluateStreamResponse {
     let proto::EvaluateStreamRequest { request } = item;
     let request_id = request.as_ref().map(|request| request.request_id.clone()).unwrap_or_default();
     let answered = match request {
-        Some(request) => services.answer(request).await,
+        Some(request) => services.recorded("EvaluateStream", origin, request).await,
         None => Err(missing()),
     };
     let result = match answered {

@@ -121,7 +121,7 @@ mod tests {
         let keeper = Keeper::open(RuleSource::Embedded).unwrap_or_else(|_| panic!("the rules inside are good"));
         let keeper = Arc::new(keeper);
         let metrics = Arc::new(Metrics::new(Arc::clone(&keeper)));
-        let services = Services::new(keeper, None, metrics, Arc::new(Gate::new(1)));
+        let services = Services::new(keeper, None, metrics, Arc::new(Gate::new(1, 1)));
         let mut knowledge = Knowledge { arrival: Duration::from_millis(50), ..services.knowledge() };
         // It says nothing, and does not end.
         let silent = || Body::new(axum::body::Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>()));

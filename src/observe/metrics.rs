@@ -17,11 +17,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
+use super::traffic::Traffic;
+use crate::access::watched::Look;
 use crate::grpc::proto;
 use crate::store::keeper::Keeper;
 
-/// Upper bounds of the buckets of durations, in seconds. An evaluation takes well under a millisecond.
-const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+/// Upper bounds of the buckets of durations, in seconds. An evaluation takes about a millisecond: the bounds are dense
+/// where an objective would be set (5, 10, 25, 50, 100, 250 ms), and end where the longest calls may.
+const BUCKETS: [f64; 15] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EvaluationLabels {
@@ -59,6 +63,7 @@ pub struct Metrics {
     evaluations: Family<EvaluationLabels, Counter>,
     requests: Family<RpcLabels, Counter>,
     durations: Family<MethodLabel, Histogram>,
+    traffic: Arc<Traffic>,
 }
 
 impl fmt::Debug for Metrics {
@@ -79,24 +84,26 @@ impl Metrics {
         registry.register("rubor_evaluations", "Evaluations answered", evaluations.clone());
         registry.register("rubor_rpc_requests", "Calls ended, by method and gRPC status code", requests.clone());
         registry.register("rubor_rpc_duration_seconds", "Time until a call ended", durations.clone());
-        Self { registry, evaluations, requests, durations }
+        let traffic = Arc::new(Traffic::new(&mut registry));
+        Self { registry, evaluations, requests, durations, traffic }
+    }
+
+    /// Shows whether the credentials in these files are good.
+    #[must_use]
+    pub fn with_credentials(mut self, files: Vec<Arc<dyn Look>>) -> Self {
+        self.registry.register_collector(Box::new(Credentials { files }));
+        self
+    }
+
+    /// What is counted beside calls.
+    #[must_use]
+    pub fn traffic(&self) -> &Arc<Traffic> {
+        &self.traffic
     }
 
     /// Counts an evaluation.
     pub fn evaluated(&self, pack: &str, urgency: proto::Urgency, outcome: proto::Outcome) {
-        let urgency = match urgency {
-            proto::Urgency::Unspecified => "unspecified",
-            proto::Urgency::SelfCare => "self_care",
-            proto::Urgency::Routine => "routine",
-            proto::Urgency::Prompt => "prompt",
-            proto::Urgency::Urgent => "urgent",
-            proto::Urgency::Emergency => "emergency",
-        };
-        let outcome = match outcome {
-            proto::Outcome::Unspecified => "unspecified",
-            proto::Outcome::Determined => "determined",
-            proto::Outcome::Insufficient => "insufficient",
-        };
+        let (urgency, outcome) = (urgency_name(urgency), outcome_name(outcome));
         self.evaluations.get_or_create(&EvaluationLabels { pack: pack.to_owned(), urgency, outcome }).inc();
     }
 
@@ -140,7 +147,32 @@ fn histogram() -> Histogram {
     Histogram::new(BUCKETS)
 }
 
-fn code_name(code: Code) -> &'static str {
+/// The word for an urgency, in labels and logs.
+#[must_use]
+pub fn urgency_name(urgency: proto::Urgency) -> &'static str {
+    match urgency {
+        proto::Urgency::Unspecified => "unspecified",
+        proto::Urgency::SelfCare => "self_care",
+        proto::Urgency::Routine => "routine",
+        proto::Urgency::Prompt => "prompt",
+        proto::Urgency::Urgent => "urgent",
+        proto::Urgency::Emergency => "emergency",
+    }
+}
+
+/// The word for an outcome, in labels and logs.
+#[must_use]
+pub fn outcome_name(outcome: proto::Outcome) -> &'static str {
+    match outcome {
+        proto::Outcome::Unspecified => "unspecified",
+        proto::Outcome::Determined => "determined",
+        proto::Outcome::Insufficient => "insufficient",
+    }
+}
+
+/// The name of a status code, as gRPC writes it.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",
@@ -213,6 +245,38 @@ impl Collector for Rules {
         ];
         for (result, count) in counts {
             ConstCounter::new(count).encode(reloads.encode_family(&ResultLabel { result })?)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FlagLabel {
+    flag: &'static str,
+}
+
+/// Asks the files of credentials whenever metrics are asked for.
+struct Credentials {
+    files: Vec<Arc<dyn Look>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+impl Collector for Credentials {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let mut gauge = encoder.encode_descriptor(
+            "rubor_credentials_last_reload_successful",
+            "0 while a file of certificates, tokens or keys holds something that was refused",
+            None,
+            MetricType::Gauge,
+        )?;
+        for file in &self.files {
+            let labels = FlagLabel { flag: file.flag() };
+            ConstGauge::new(i64::from(file.is_good())).encode(gauge.encode_family(&labels)?)?;
         }
         Ok(())
     }

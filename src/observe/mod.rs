@@ -1,7 +1,9 @@
-//! What the outside may see of a running server: metrics and log entries.
+//! What the outside may see of a running server: metrics, log entries and what is kept of evaluations.
 //!
-//! Owns both, and the rule that neither ever holds a finding, an id or anything else that was said about a patient. It
-//! opens no socket: the admin port is `server`'s.
+//! Owns them, and the rule that none ever holds a finding, an age or anything else that was said about a patient; the log
+//! of whole requests alone does, where the operator asks for it. It opens no socket: the admin port is `server`'s.
 
+pub mod journal;
 pub mod logs;
 pub mod metrics;
+pub mod traffic;

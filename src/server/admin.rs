@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::grpc::{json, report};
+use crate::grpc::{json as protobuf_json, report};
 use crate::observe::metrics::Metrics;
 use crate::store::keeper::Keeper;
 
@@ -33,7 +34,7 @@ pub struct Admin {
 pub async fn serve(listener: TcpListener, admin: Admin) {
     let router = axum::Router::new()
         .route("/metrics", get(metrics))
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
         .with_state(admin);
@@ -54,12 +55,12 @@ async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
 
 async fn readyz(State(admin): State<Admin>) -> Response {
     if *admin.ready.borrow() {
-        "ready\n".into_response()
+        Json(json!({ "status": "ready" })).into_response()
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "draining" }))).into_response()
     }
 }
 
 async fn status(State(admin): State<Admin>) -> Response {
-    Json(json::encode_in_full(&report::status(&admin.keeper))).into_response()
+    Json(protobuf_json::encode_in_full(&report::status(&admin.keeper))).into_response()
 }

@@ -5,9 +5,15 @@
 //! give up on it after a time.
 
 mod admin;
+mod connections;
+mod health;
 mod signals;
+mod tls;
+mod web;
 
-use std::future::Future;
+pub use health::healthcheck;
+
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,15 +21,23 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tonic::transport::server::TcpIncoming;
+use tonic::body::Body;
+use tonic::codegen::http;
+use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
+use tower::layer::util::{Identity, Stack};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
 
-use crate::config::ServeArgs;
-use crate::grpc::guard::{self, Gate, GuardLayer};
+use crate::access::Access;
+use crate::access::watched::Look;
+use crate::config::{AccessArgs, LimitArgs, ServeArgs};
+use crate::grpc::guard::{self, Gate, GuardLayer, Patience};
 use crate::grpc::proto;
 use crate::grpc::service::Services;
+use crate::observe::journal::Journal;
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
 use crate::store::Refusal;
@@ -32,12 +46,10 @@ use crate::store::watch::watch as watch_rules;
 
 /// The names that health is asked by; the empty one is the server as a whole.
 const HEALTH_NAMES: [&str; 3] = ["", "rubor.v1.TriageService", "rubor.v1.KnowledgeService"];
-/// Calls on one connection.
-const STREAMS_PER_CONNECTION: u32 = 256;
-/// How often an idle connection is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many calls a client may open and take back before the server has looked at them.
+const RESETS: usize = 32;
+
+type Panic = Box<dyn Any + Send>;
 
 /// Serves until told to stop, and stops cleanly.
 ///
@@ -100,6 +112,7 @@ pub struct Running {
     admin_address: Option<SocketAddr>,
     gate: Arc<Gate>,
     health: HealthReporter,
+    journal: Option<Arc<Journal>>,
     ready: watch::Sender<bool>,
     stop_accepting: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
@@ -113,14 +126,24 @@ pub struct Running {
 /// # Errors
 /// An address that cannot be listened on, or a default pack that is not served.
 pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, String> {
+    args.check()?;
     check_default_pack(args, &keeper)?;
     let listener = bind(&args.listen, "--listen").await?;
     let address = listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
-    let metrics = Arc::new(Metrics::new(Arc::clone(&keeper)));
-    let gate = Arc::new(Gate::new(usize::try_from(args.max_in_flight).unwrap_or(usize::MAX)));
-    let ready = watch::Sender::new(true);
-
     let mut helpers = Vec::new();
+    let access = Arc::new(Access::open(&args.access)?);
+    let greeting = tls::open(&args.access)?;
+    check_exposure(&args.access, address, &access, greeting.is_some())?;
+    let mut files = access.files();
+    files.extend(greeting.iter().map(|greeting| Arc::clone(greeting) as Arc<dyn Look>));
+    let metrics = Arc::new(Metrics::new(Arc::clone(&keeper)).with_credentials(files.clone()));
+    let journal = Journal::open(args.keep.wanted(), Arc::clone(metrics.traffic()))?;
+    if let Some(journal) = &journal {
+        helpers.push(tokio::spawn(signals::at_hangup(Arc::clone(journal))?));
+    }
+    let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+    let gate = Arc::new(Gate::new(count(args.limits.max_in_flight), count(args.limits.max_streams)));
+    let ready = watch::Sender::new(true);
     let mut admin_address = None;
     if !args.admin.is_empty() {
         let listener = bind(&args.admin, "--admin").await?;
@@ -130,18 +153,28 @@ pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, Str
         helpers.push(tokio::spawn(admin::serve(listener, admin)));
     }
     helpers.push(tokio::spawn(watch_rules(Arc::clone(&keeper), args.poll_interval, std::future::pending())));
+    helpers.push(tokio::spawn(watch_credentials(files, args.poll_interval)));
 
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::Serving).await;
-    let layer = GuardLayer::new(Arc::clone(&gate), Arc::clone(&metrics));
-    let services = Services::new(keeper, args.default_pack.clone(), metrics, Arc::clone(&gate));
+    let patience = Patience { call: args.limits.request_timeout, stream: args.limits.max_stream_age };
+    let guard = GuardLayer { gate: Arc::clone(&gate), access, patience, metrics: Arc::clone(&metrics) };
+    let incoming = connections::accept(listener, greeting, &args.limits, Arc::clone(metrics.traffic()));
+    let services = Services::new(keeper, args.default_pack.clone(), metrics, Arc::clone(&gate))
+        .with_stream_idle(args.limits.stream_idle_timeout)
+        .with_journal(journal.clone());
     let (stop_accepting, stopped) = oneshot::channel();
-    let serving = tokio::spawn(transport(&services, layer, health.clone(), listener, stopped)?);
+    let router = router(args, &services, guard, health.clone())?;
+    let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, async {
+        // An error means that nobody is left who could tell it to stop: stop.
+        let _ = stopped.await;
+    }));
     Ok(Running {
         address,
         admin_address,
         gate,
         health,
+        journal,
         ready,
         stop_accepting,
         serving,
@@ -151,38 +184,82 @@ pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, Str
     })
 }
 
-fn transport(
+/// What stands around every service, the outermost first.
+type Layers = Stack<
+    CatchPanicLayer<fn(Panic) -> http::Response<Body>>,
+    Stack<GuardLayer, Stack<GrpcWebLayer, Stack<CorsLayer, Identity>>>,
+>;
+
+fn router(
+    args: &ServeArgs,
     services: &Services,
     guard: GuardLayer,
     health: HealthReporter,
-    listener: TcpListener,
-    stopped: oneshot::Receiver<()>,
-) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + Send + use<>, String> {
+) -> Result<Router<Layers>, String> {
+    let LimitArgs { max_calls_per_connection, max_header_bytes, max_connection_age, .. } = args.limits;
+    let LimitArgs { keepalive_interval, keepalive_timeout, .. } = args.limits;
+    let health = tonic_health::server::HealthService::from_health_reporter(health);
+    let router = tonic::transport::Server::builder()
+        // With HTTP/2 alone, one silent connection would hold up stopping for ever.
+        .accept_http1(true)
+        .max_concurrent_streams(max_calls_per_connection)
+        .http2_max_header_list_size(max_header_bytes)
+        .http2_max_pending_accept_reset_streams(Some(RESETS))
+        .http2_keepalive_interval(Some(keepalive_interval))
+        .http2_keepalive_timeout(Some(keepalive_timeout))
+        // With a grace beside it, streams would be cut off instead of asked to end.
+        .max_connection_age(max_connection_age)
+        .layer(web::cors(&args.access.cors_origin)?)
+        .layer(GrpcWebLayer::new())
+        .layer(guard)
+        .layer(CatchPanicLayer::custom(guard::answer_panic as fn(_) -> _))
+        .add_service(services.triage())
+        .add_service(services.knowledge())
+        .add_service(tonic_health::pb::health_server::HealthServer::new(health));
+    if args.access.no_reflection {
+        return Ok(router);
+    }
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let broken = |error: tonic_reflection::server::Error| format!("the descriptor set is broken: {error}");
-    let health = tonic_health::server::HealthService::from_health_reporter(health);
-    let router = tonic::transport::Server::builder()
-        // With HTTP/2 alone, one silent connection would hold up stopping for ever.
-        .accept_http1(true)
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(guard)
-        .layer(CatchPanicLayer::custom(guard::answer_panic as fn(_) -> _))
-        .add_service(services.triage())
-        .add_service(services.knowledge())
-        .add_service(tonic_health::pb::health_server::HealthServer::new(health))
+    Ok(router
         .add_service(reflection().build_v1().map_err(broken)?)
-        .add_service(reflection().build_v1alpha().map_err(broken)?);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE));
-    Ok(router.serve_with_incoming_shutdown(incoming, async {
-        // An error means that nobody is left who could tell it to stop: stop.
-        let _ = stopped.await;
-    }))
+        .add_service(reflection().build_v1alpha().map_err(broken)?))
+}
+
+/// Refuses to answer the whole network without TLS, unless the operator says that something else protects it.
+fn check_exposure(args: &AccessArgs, address: SocketAddr, access: &Access, has_tls: bool) -> Result<(), String> {
+    if address.ip().is_loopback() {
+        return Ok(());
+    }
+    if !has_tls && !args.allow_plaintext {
+        return Err(format!(
+            "--listen {address} is not loopback, and without TLS everybody on the way could read what patients say; \
+             add `--tls-cert FILE --tls-key FILE`, or `--allow-plaintext` where something else protects the network, \
+             such as a mesh or a proxy beside this process"
+        ));
+    }
+    if !has_tls {
+        tracing::warn!(listen = %address, "plaintext on an address that is not loopback, as --allow-plaintext says");
+    }
+    if !access.wants_tokens() && args.client_ca.is_none() {
+        tracing::warn!(listen = %address, "everybody who can connect may call everything; see --tokens and --client-ca");
+    }
+    Ok(())
+}
+
+/// Looks at files of credentials again and again.
+async fn watch_credentials(files: Vec<Arc<dyn Look>>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        for file in files.clone() {
+            // A look that fails says so itself, and a panic is logged by its hook.
+            let _ = tokio::task::spawn_blocking(move || file.look()).await;
+        }
+    }
 }
 
 fn check_default_pack(args: &ServeArgs, keeper: &Keeper) -> Result<(), String> {
@@ -243,29 +320,12 @@ impl Running {
         }
         let finished = tokio::time::timeout(self.timeout, &mut self.serving).await.is_ok();
         self.serving.abort();
+        if let Some(journal) = self.journal.take() {
+            let _ = tokio::task::spawn_blocking(move || journal.finish()).await;
+        }
         for helper in &self.helpers {
             helper.abort();
         }
         finished
     }
-}
-
-/// Asks a server at `HOST:PORT` whether it serves; false when it does not, or does not say so within some seconds.
-#[must_use]
-pub fn healthcheck(address: &str) -> bool {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return false };
-    runtime.block_on(is_serving(address))
-}
-
-async fn is_serving(address: &str) -> bool {
-    use tonic_health::pb::health_check_response::ServingStatus as Reported;
-    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-
-    let ask = async {
-        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).ok()?;
-        let mut client = HealthClient::new(endpoint.connect().await.ok()?);
-        let answer = client.check(HealthCheckRequest { service: String::new() }).await.ok()?;
-        Some(answer.into_inner().status() == Reported::Serving)
-    };
-    tokio::time::timeout(Duration::from_secs(3), ask).await.ok().flatten().unwrap_or(false)
 }

@@ -1,6 +1,11 @@
 //! The signals that tell a server to stop.
 //!
-//! Owns SIGTERM and ctrl-c. SIGHUP, which asks for a reload, is `store::watch`'s.
+//! Owns SIGTERM and ctrl-c. SIGHUP, which asks for a reload, is `store::watch`'s; what it asks of the
+//! journal is here.
+
+use std::sync::Arc;
+
+use crate::observe::journal::Journal;
 
 /// Takes SIGHUP away from the system, which would end the process; `store::watch` listens for it later.
 ///
@@ -19,6 +24,31 @@ pub fn survive_hangup() -> Result<(), String> {
 #[cfg(not(unix))]
 pub fn survive_hangup() -> Result<(), String> {
     Ok(())
+}
+
+/// Opens the files of a journal anew at every SIGHUP, after something has renamed them.
+///
+/// # Errors
+/// When the system does not let it listen.
+#[cfg(unix)]
+pub fn at_hangup(journal: Arc<Journal>) -> Result<impl Future<Output = ()> + Send, String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup()).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    Ok(async move {
+        while hangups.recv().await.is_some() {
+            let journal = Arc::clone(&journal);
+            let _ = tokio::task::spawn_blocking(move || journal.reopen()).await;
+        }
+    })
+}
+
+/// Does nothing: there is no SIGHUP.
+///
+/// # Errors
+/// Never, here.
+#[cfg(not(unix))]
+pub fn at_hangup(_journal: Arc<Journal>) -> Result<impl Future<Output = ()> + Send, String> {
+    Ok(std::future::pending())
 }
 
 /// Listens for the signals that mean "stop".

@@ -1,6 +1,8 @@
 //! A small pack in a temporary folder, and a real server on a loopback port with real clients.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod process;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -213,16 +215,13 @@ impl Served {
 
 pub fn args() -> ServeArgs {
     ServeArgs {
-        rules: None,
         listen: "127.0.0.1:0".into(),
         admin: "127.0.0.1:0".into(),
         poll_interval: Duration::from_millis(100),
         drain_pause: Duration::from_millis(200),
         drain_timeout: Duration::from_secs(5),
-        max_in_flight: 64,
-        default_pack: None,
-        log_format: rubor::observe::logs::LogFormat::Text,
         log: tracing::level_filters::LevelFilter::WARN,
+        ..ServeArgs::default()
     }
 }
 
@@ -268,4 +267,15 @@ pub fn harmless(digest: &str) -> proto::EvaluateRequest {
         none_of_these: vec![proto::NoneOfThese { name: "danger".into(), ..Default::default() }],
         ..request(vec![present("dome"), present("years"), absent("stays")])
     }
+}
+
+/// Asks again and again until something holds.
+pub async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+    for _ in 0..200 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("it did not come to hold within five seconds");
 }

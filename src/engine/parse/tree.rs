@@ -310,7 +310,11 @@ impl Builder<'_> {
             node.first = number(self.texts.len());
             self.texts.push(text.unwrap_or_default());
         }
-        if self.frames.is_empty() { self.end_document(node) } else { self.waiting.push(node) }
+        if self.frames.is_empty() {
+            self.end_document(node)
+        } else {
+            self.waiting.push(node)
+        }
         true
     }
 

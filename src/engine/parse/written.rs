@@ -115,11 +115,7 @@ impl<'a> Written<'a> {
         let inside = self.document.inside(self.node);
         let (all, mut list) = (inside.len(), List { document: self.document, left: inside });
         let value = visitor.visit_seq(&mut list)?;
-        if list.left.is_empty() {
-            Ok(value)
-        } else {
-            Err(Error::invalid_length(all, &"fewer elements in sequence"))
-        }
+        if list.left.is_empty() { Ok(value) } else { Err(Error::invalid_length(all, &"fewer elements in sequence")) }
     }
 
     fn visit_map<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -206,11 +202,7 @@ impl<'de> Deserializer<'de> for Written<'de> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -333,11 +325,69 @@ mod tests {
     #[test]
     fn plain_text_means_what_it_does_elsewhere() {
         let texts = [
-            "a", "", "~", "null", "Null", "nULL", "true", "True", "yes", "no", "0", "-0", "+1", "-1", "01", "-01", "007",
-            "1.0", "-1.5", "+2.5", "1e3", "1E-3", ".5", "-.5", "5.", "1_000", "0x1F", "0xfg", "-0x10", "+0x10", "0o17",
-            "0b101", "-0b11", "0x-1", "--1", "+-1", "-+1", "1.2.3", "2024-01-31", "12:30", ".inf", "-.inf", "+.Inf",
-            ".nan", "-.nan", "inf", "nan", "NaN", "infinity", "-inf", "18446744073709551615", "9223372036854775808",
-            "-9223372036854775808", "-9223372036854775809", "1e400", "00", "0.5", "00.5", "0x", "0o", "+", "-", ".",
+            "a",
+            "",
+            "~",
+            "null",
+            "Null",
+            "nULL",
+            "true",
+            "True",
+            "yes",
+            "no",
+            "0",
+            "-0",
+            "+1",
+            "-1",
+            "01",
+            "-01",
+            "007",
+            "1.0",
+            "-1.5",
+            "+2.5",
+            "1e3",
+            "1E-3",
+            ".5",
+            "-.5",
+            "5.",
+            "1_000",
+            "0x1F",
+            "0xfg",
+            "-0x10",
+            "+0x10",
+            "0o17",
+            "0b101",
+            "-0b11",
+            "0x-1",
+            "--1",
+            "+-1",
+            "-+1",
+            "1.2.3",
+            "2024-01-31",
+            "12:30",
+            ".inf",
+            "-.inf",
+            "+.Inf",
+            ".nan",
+            "-.nan",
+            "inf",
+            "nan",
+            "NaN",
+            "infinity",
+            "-inf",
+            "18446744073709551615",
+            "9223372036854775808",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "1e400",
+            "00",
+            "0.5",
+            "00.5",
+            "0x",
+            "0o",
+            "+",
+            "-",
+            ".",
         ];
         for text in texts {
             let value: serde_yaml::Value = serde_yaml::from_str(text).expect("a scalar");
