@@ -25,5 +25,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     std::fs::write(out.join("rubor_descriptor.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().emit_rerun_if_changed(false).compile_fds(descriptors)?;
+    triage_service();
     Ok(())
+}
+
+/// The server side of the triage service once more, with codecs that write answers straight from the rules.
+fn triage_service() {
+    let method = |name: &str, route: &str, request: &str, answer: &str, codec: &str| {
+        tonic_build::manual::Method::builder()
+            .name(name)
+            .route_name(route)
+            .input_type(format!("crate::grpc::proto::{request}"))
+            .output_type(format!("crate::grpc::wire::{answer}"))
+            .codec_path(format!("crate::grpc::wire::{codec}"))
+    };
+    let one = method("evaluate", "Evaluate", "EvaluateRequest", "EncodedAnswer", "AnswerCodec");
+    let many = method("evaluate_stream", "EvaluateStream", "EvaluateStreamRequest", "EncodedItem", "ItemCodec");
+    let service = tonic_build::manual::Service::builder()
+        .name("TriageService")
+        .package("rubor.v1")
+        .method(one.build())
+        .method(many.client_streaming().server_streaming().build())
+        .build();
+    tonic_build::manual::Builder::new().build_client(false).compile(&[service]);
 }

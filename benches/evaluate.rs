@@ -67,6 +67,11 @@ fn main() {
     {
         return spin(size.parse().expect("a number"), exponent.parse().expect("a number"));
     }
+    if let [name, folder] = arguments.as_slice()
+        && name == "parts"
+    {
+        return parts(Path::new(folder));
+    }
     let sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
     println!("medians of {RUNS} alternating runs, one thread; a request tells 15 findings\n");
@@ -261,6 +266,52 @@ fn spin(size: usize, exponent: f64) {
             black_box(outcome(&evaluation));
         }
     }
+}
+
+/// What the parts of one answer cost, for the worked cases of a pack that tell fifteen things or more: `parts FOLDER`.
+fn parts(folder: &Path) {
+    let pack = match engine::compile_pack(&read_folder(folder)) {
+        Ok(pack) => pack,
+        Err(found) => panic!("{} mistakes", found.len()),
+    };
+    let mut submissions: Vec<Submission> = pack.cases.into_iter().map(|case| case.submission).collect();
+    submissions.iter_mut().for_each(|submission| submission.observations.truncate(15));
+    let plan = &pack.plan;
+    let quiet = AnswerOptions { omit_questions: true, ..AnswerOptions::default() };
+    submissions.retain(|submission| {
+        submission.observations.len() == 15
+            && submission.none_of_these.is_empty()
+            && engine::answer(plan, submission, &AnswerOptions::default())
+                .is_ok_and(|answer| !answer.next_questions.is_empty())
+    });
+    let findings: Vec<Findings> =
+        submissions.iter().map(|submission| Findings::read(plan, submission).expect("valid")).collect();
+    let evaluations: Vec<Evaluation> = findings.iter().map(|findings| engine::evaluate(plan, findings)).collect();
+    let mut evaluation = Evaluation::default();
+    println!("{} requests; microseconds and allocations each", submissions.len());
+    let mut part = |name: &str, one: &mut dyn FnMut(usize)| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..submissions.len()).for_each(&mut *one);
+        let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) / submissions.len();
+        let best = (0..RUNS).map(|run| time(submissions.len(), run, &mut *one)).fold(f64::INFINITY, f64::min);
+        println!("{name:<40} {:>8.2} {allocations:>6}", best * 1e6);
+    };
+    part("reading the request", &mut |i| drop(black_box(Findings::read(plan, &submissions[i]))));
+    part("evaluating", &mut |i| evaluation.run(plan, &findings[i]));
+    part("listing, without words", &mut |i| {
+        drop(black_box(engine::listing::Listing::of(plan, &evaluations[i], &AnswerOptions::default())));
+    });
+    part("the rest of the words, without questions", &mut |i| {
+        let none = AnswerOptions { max_differentials: 1, omit_rationale: true, ..quiet.clone() };
+        drop(black_box(engine::explain_listing(plan, &findings[i], &evaluations[i], &none)));
+    });
+    part("the same with questions", &mut |i| {
+        let none = AnswerOptions { max_differentials: 1, omit_rationale: true, ..AnswerOptions::default() };
+        drop(black_box(engine::explain_listing(plan, &findings[i], &evaluations[i], &none)));
+    });
+    part("all words, with questions", &mut |i| {
+        drop(black_box(explain(plan, &findings[i], &evaluations[i], &AnswerOptions::default())));
+    });
 }
 
 fn median(mut list: Vec<f64>) -> f64 {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "commands read the files they are given")]
 
+mod batch;
 mod check;
 mod coverage_report;
 mod detail_report;
@@ -54,6 +55,8 @@ enum Command {
     Test(test::Args),
     /// Answer one request (protobuf JSON, or the same in YAML), as the service would.
     Evaluate(evaluate::Args),
+    /// Answer a file of requests, one a line, on all cores, in order.
+    Batch(batch::Args),
     /// Say what a change of rules does: the rules in words, and the worked cases whose answers move.
     Diff(diff::Args),
     /// Write a small pack to begin with.
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::New(args) => new::run(&args),
         Command::Schema(args) => schema::run(&args),

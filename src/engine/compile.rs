@@ -256,6 +256,11 @@ impl<'a> Lowering<'a> {
                     watch_for: doc.watch_for.clone(),
                     prior: condition.prior,
                     prior_words: condition.prior_words.clone(),
+                    prior_rule: format!("{}.prior", condition.doc.id),
+                    prior_because: format!(
+                        "Among people who ask about this complaint it is {}.",
+                        condition.prior_words
+                    ),
                     prior_sources: self.cited(&doc.prior_sources),
                     rules: start..self.rules.len(),
                     families,

@@ -3,21 +3,18 @@
 //! Owns what is said and quoted. It decides nothing: every number and state in it was decided by `evaluate`.
 
 use super::answer::{
-    Answer, ConditionInfo, Contribution, Counting, Differential, Direction, Group, Notice, NoticeKind, Outcome,
-    Question, QuestionKind, QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason,
-    UrgencyReasonKind, UrgencyStatus,
+    Answer, ConditionInfo, Contribution, Differential, Group, Notice, NoticeKind, Outcome, Question, QuestionKind,
+    QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason, UrgencyReasonKind, UrgencyStatus,
 };
 use super::evaluate::Evaluation;
 use super::evaluate::flag::{FlagState, Flagged, deciding};
-use super::evaluate::score::{Families, Tally};
 use super::finding::Findings;
-use super::plan::program::{Program, to_u32};
+use super::listing::{self, Listed, Listing, Reason};
 use super::plan::{Ask, Plan};
 use super::question::{Asked, Why, contradicted, next_questions};
 use super::truth::Truth;
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Kind};
-use super::weight::Weight;
 use std::collections::BTreeSet;
 
 /// What a caller wants to see.
@@ -36,6 +33,20 @@ pub struct AnswerOptions {
 /// Puts an evaluation into words.
 #[must_use]
 pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, options: &AnswerOptions) -> Answer {
+    let (mut answer, listing) = explain_listing(plan, findings, evaluation, options);
+    let telling = Telling { plan, findings, evaluation, options };
+    answer.differentials = listing.conditions.iter().map(|listed| telling.differential(&listing, listed)).collect();
+    answer
+}
+
+/// The same with the differentials in dense ids and none in the answer, for whoever writes them out of the plan.
+#[must_use]
+pub fn explain_listing(
+    plan: &Plan,
+    findings: &Findings,
+    evaluation: &Evaluation,
+    options: &AnswerOptions,
+) -> (Answer, Listing) {
     let telling = Telling { plan, findings, evaluation, options };
     let (asked, should_stop) =
         if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation) };
@@ -50,7 +61,7 @@ pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, option
     };
     let draft =
         if header.review_status == "signed_off" { "" } else { " This rule pack is a draft, not for clinical use." };
-    Answer {
+    let answer = Answer {
         urgency: evaluation.urgency,
         urgency_status: evaluation.status,
         could_rise_to: evaluation.could_rise_to,
@@ -64,7 +75,7 @@ pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, option
         outcome,
         undetermined_share: groups.first().map_or(1.0, |group| group.undetermined_share),
         groups,
-        differentials: (0..evaluation.groups().len()).flat_map(|group| telling.differentials(group)).collect(),
+        differentials: Vec::new(),
         next_questions: asked.iter().take(most).map(|asked| telling.question(asked)).collect(),
         should_stop,
         notices: telling.notices(),
@@ -72,7 +83,8 @@ pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, option
         disclaimer: format!(
             "This supports a decision and makes none; it does not replace an examination by a clinician.{draft}"
         ),
-    }
+    };
+    (answer, Listing::of(plan, evaluation, options))
 }
 
 struct Telling<'a> {
@@ -88,8 +100,7 @@ impl Telling<'_> {
     }
 
     fn listed(&self, group: usize) -> Vec<usize> {
-        let most = if self.options.max_differentials == 0 { 10 } else { self.options.max_differentials };
-        self.evaluation.groups()[group].scores.ranking(self.plan, most)
+        listing::listed(self.plan, self.evaluation, self.options, group)
     }
 
     fn groups(&self) -> Vec<Group> {
@@ -231,117 +242,58 @@ impl Telling<'_> {
         self.plan.ids(&findings)
     }
 
-    fn differentials(&self, place: usize) -> Vec<Differential> {
-        let (plan, group) = (self.plan, &self.evaluation.groups()[place]);
-        let listed = self.listed(place);
-        listed
-            .into_iter()
-            .zip(1..)
-            .map(|(index, rank)| {
-                let condition = &plan.conditions[index];
-                Differential {
-                    rank,
-                    group: self.group_name(place),
-                    condition: ConditionInfo {
-                        id: condition.id.clone(),
-                        name: condition.name.clone(),
-                        codings: condition.codings.clone(),
-                        summary: condition.summary.clone(),
-                        part_of: condition.part_of.map_or(String::new(), |parent| plan.conditions[parent].id.clone()),
-                    },
-                    score_decibans: group.scores.score(plan, index).decibans(),
-                    share: group.scores.share(plan, index),
-                    own_share: group.scores.own_share(plan, index),
-                    urgency: condition.urgency,
-                    contributions: if self.options.omit_rationale {
-                        Vec::new()
-                    } else {
-                        self.contributions(place, index)
-                    },
-                    undecided: if self.options.omit_rationale { Vec::new() } else { self.undecided(place, index) },
-                    next_steps: condition.next_steps.clone(),
-                    care: condition.care.clone(),
-                }
-            })
-            .collect()
+    fn differential(&self, listing: &Listing, listed: &Listed) -> Differential {
+        let plan = self.plan;
+        let condition = &plan.conditions[listed.condition];
+        let reasons = listing.reasons[listed.reasons.clone()].iter();
+        let undecided = listing.undecided[listed.undecided.clone()].iter();
+        Differential {
+            rank: listed.rank,
+            group: self.group_name(listed.group),
+            condition: ConditionInfo {
+                id: condition.id.clone(),
+                name: condition.name.clone(),
+                codings: condition.codings.clone(),
+                summary: condition.summary.clone(),
+                part_of: condition.part_of.map_or(String::new(), |parent| plan.conditions[parent].id.clone()),
+            },
+            score_decibans: listed.score_decibans,
+            share: listed.share,
+            own_share: listed.own_share,
+            urgency: condition.urgency,
+            contributions: reasons.map(|reason| self.contribution(listing, listed.condition, reason)).collect(),
+            undecided: undecided
+                .map(|undecided| Undecided {
+                    rule_id: plan.rules[undecided.rule].id.clone(),
+                    findings: plan.ids(&listing.findings[undecided.findings.clone()]),
+                })
+                .collect(),
+            next_steps: condition.next_steps.clone(),
+            care: condition.care.clone(),
+        }
     }
 
-    fn contributions(&self, place: usize, index: usize) -> Vec<Contribution> {
-        let (plan, group) = (self.plan, &self.evaluation.groups()[place]);
-        let condition = &plan.conditions[index];
-        let mut list = vec![Contribution {
-            rule_id: format!("{}.prior", condition.id),
-            direction: direction(condition.prior),
-            weight_decibans: condition.prior.decibans(),
-            likelihood_ratio: condition.prior.ratio(),
-            because: format!("Among people who ask about this complaint it is {}.", condition.prior_words),
-            when: String::new(),
-            findings: Vec::new(),
-            family: "prior".to_owned(),
-            counting: Counting::Counted,
-            counted_by: String::new(),
-            sources: plan.citations(&condition.prior_sources),
-            grade: "judgement".to_owned(),
-        }];
-        let heard = group.scores.heard_of(to_u32(index));
-        let tallies = Families::for_one(condition.families).tallies(plan, heard);
-        let mut rules: Vec<(usize, Weight, Counting, Option<u32>)> = heard
-            .iter()
-            .zip(tallies)
-            .map(|(heard, tally)| {
-                let (weight, counting, by) = match tally {
-                    Tally::Counted(weight) => (weight, Counting::Counted, None),
-                    Tally::AlreadyCounted(weight, by) => (weight, Counting::AlreadyCounted, Some(by)),
-                    Tally::Replaced(weight, by) => (weight, Counting::Replaced, Some(by)),
-                    Tally::Contradicted(weight) => (weight, Counting::Contradicted, None),
-                };
-                (heard.rule as usize, weight, counting, by)
-            })
-            .collect();
-        rules.sort_by(|a, b| a.2.cmp(&b.2).then(b.1.0.abs().cmp(&a.1.0.abs())).then(a.0.cmp(&b.0)));
-        list.extend(rules.into_iter().map(|(rule, weight, counting, by)| {
-            let rule = &plan.rules[rule];
-            Contribution {
-                rule_id: rule.id.clone(),
-                direction: direction(weight),
-                weight_decibans: weight.decibans(),
-                likelihood_ratio: weight.ratio(),
-                because: rule.because.clone(),
-                when: rule.when_text.clone(),
-                findings: self.told_of(place, &rule.findings),
-                family: rule.family_name.clone(),
-                counting,
-                counted_by: by.map_or(String::new(), |by| plan.rules[by as usize].id.clone()),
-                sources: plan.citations(&rule.sources),
-                grade: rule.grade.to_owned(),
-            }
-        }));
-        list
-    }
-
-    /// Those of the findings that were told, or follow from what was told.
-    fn told_of(&self, place: usize, findings: &[FindingIndex]) -> Vec<String> {
-        let told = |finding: &&FindingIndex| self.is_told(place, finding);
-        self.plan.ids(&findings.iter().filter(told).copied().collect::<Vec<_>>())
+    fn contribution(&self, listing: &Listing, condition: usize, reason: &Reason) -> Contribution {
+        let plan = self.plan;
+        let words = plan.words_of(condition, reason.rule);
+        Contribution {
+            rule_id: words.id.to_owned(),
+            direction: reason.direction,
+            weight_decibans: reason.weight_decibans,
+            likelihood_ratio: reason.likelihood_ratio,
+            because: words.because.to_owned(),
+            when: words.when.to_owned(),
+            findings: plan.ids(&listing.findings[reason.findings.clone()]),
+            family: words.family.to_owned(),
+            counting: reason.counting,
+            counted_by: reason.counted_by.map_or(String::new(), |by| plan.rules[by].id.clone()),
+            sources: plan.citations(words.sources),
+            grade: words.grade.to_owned(),
+        }
     }
 
     fn is_told(&self, place: usize, finding: &FindingIndex) -> bool {
         self.evaluation.groups()[place].facts.finding(self.plan, *finding) != Truth::UNKNOWN
-    }
-
-    fn undecided(&self, place: usize, index: usize) -> Vec<Undecided> {
-        let (plan, facts) = (self.plan, &self.evaluation.groups()[place].facts);
-        let program = |rule: usize| -> Program { plan.index.programs[rule] };
-        plan.conditions[index]
-            .rules
-            .clone()
-            .filter(|&rule| facts.read(&plan.index.words, program(rule)).truth() == Truth::UNKNOWN)
-            .map(|rule| {
-                let mut findings = Vec::new();
-                facts.undecided(plan, program(rule), &mut findings);
-                Undecided { rule_id: plan.rules[rule].id.clone(), findings: self.sorted_ids(findings) }
-            })
-            .collect()
     }
 
     fn question(&self, asked: &Asked) -> Question {
@@ -462,8 +414,4 @@ impl Telling<'_> {
         }
         Some(net)
     }
-}
-
-fn direction(weight: Weight) -> Direction {
-    if weight < Weight::ZERO { Direction::ArguesAgainst } else { Direction::Supports }
 }

@@ -21,6 +21,7 @@ pub mod evaluate;
 mod explain;
 mod finding;
 mod lint;
+pub mod listing;
 pub mod mutate;
 pub mod odds;
 pub mod outline;
@@ -37,7 +38,7 @@ pub mod vocabulary;
 pub mod weight;
 
 pub use evaluate::{Evaluation, evaluate};
-pub use explain::{AnswerOptions, explain};
+pub use explain::{AnswerOptions, explain, explain_listing};
 pub use finding::Findings;
 pub use lint::shared_codings;
 
@@ -45,6 +46,7 @@ use answer::Answer;
 use case::{Case, Shown};
 use diagnostic::{Code, Diagnostic, Severity};
 use lint::Declared;
+use listing::Listing;
 use plan::Plan;
 use source::SourceFile;
 use submission::{Submission, Violation};
@@ -151,4 +153,20 @@ pub fn answer_with(
     let findings = Findings::read(plan, submission)?;
     evaluation.run(plan, &findings);
     Ok(explain(plan, &findings, evaluation, options))
+}
+
+/// The same with the differentials in dense ids, and with the names of the groups that they speak of.
+///
+/// # Errors
+/// All violations of the submission; nothing else can fail.
+pub fn answer_listing(
+    evaluation: &mut Evaluation,
+    plan: &Plan,
+    submission: &Submission,
+    options: &AnswerOptions,
+) -> Result<(Answer, Listing, Vec<String>), Vec<Violation>> {
+    let findings = Findings::read(plan, submission)?;
+    evaluation.run(plan, &findings);
+    let (answer, listing) = explain_listing(plan, &findings, evaluation, options);
+    Ok((answer, listing, findings.groups.into_iter().map(|group| group.name).collect()))
 }

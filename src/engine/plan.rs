@@ -139,6 +139,10 @@ pub struct Condition {
     pub prior: Weight,
     /// The prior in the author's words.
     pub prior_words: String,
+    /// The prior's own id among the rules: `condition.prior`.
+    pub prior_rule: String,
+    /// The prior as a reason.
+    pub prior_because: String,
     /// Sources of the prior.
     pub prior_sources: Vec<usize>,
     /// Its stretch of `rules`.
@@ -185,6 +189,23 @@ impl Rule {
     pub fn is_joint(&self) -> bool {
         !self.stands_for.is_empty()
     }
+}
+
+/// What a rule says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleWords<'a> {
+    /// `condition.rule`.
+    pub id: &'a str,
+    /// The author's reason.
+    pub because: &'a str,
+    /// What it looks at; empty for a prior.
+    pub when: &'a str,
+    /// The family's name.
+    pub family: &'a str,
+    /// Places of its sources.
+    pub sources: &'a [usize],
+    /// `judgement`, `published` or `calculated`.
+    pub grade: &'a str,
 }
 
 /// A red flag.
@@ -368,6 +389,31 @@ impl Plan {
     #[must_use]
     pub fn red_flag(&self, id: &str) -> Option<usize> {
         self.red_flags.binary_search_by(|flag| flag.id.as_str().cmp(id)).ok()
+    }
+
+    /// What a rule says of itself, or the prior of a condition where no rule is named.
+    #[must_use]
+    pub fn words_of(&self, condition: usize, rule: Option<usize>) -> RuleWords<'_> {
+        let Some(rule) = rule else {
+            let condition = &self.conditions[condition];
+            return RuleWords {
+                id: &condition.prior_rule,
+                because: &condition.prior_because,
+                when: "",
+                family: "prior",
+                sources: &condition.prior_sources,
+                grade: "judgement",
+            };
+        };
+        let rule = &self.rules[rule];
+        RuleWords {
+            id: &rule.id,
+            because: &rule.because,
+            when: &rule.when_text,
+            family: &rule.family_name,
+            sources: &rule.sources,
+            grade: rule.grade,
+        }
     }
 
     /// Citations by their places.

@@ -203,6 +203,28 @@ pub fn urgency(urgency: Urgency) -> i32 {
     .into()
 }
 
+/// The protobuf number of a direction.
+#[must_use]
+pub fn direction(direction: answer::Direction) -> i32 {
+    match direction {
+        answer::Direction::Supports => proto::Direction::Supports,
+        answer::Direction::ArguesAgainst => proto::Direction::ArguesAgainst,
+    }
+    .into()
+}
+
+/// The protobuf number of how a reason counts.
+#[must_use]
+pub fn counting(counting: answer::Counting) -> i32 {
+    match counting {
+        answer::Counting::Counted => proto::Counting::Counted,
+        answer::Counting::AlreadyCounted => proto::Counting::AlreadyCounted,
+        answer::Counting::Replaced => proto::Counting::Replaced,
+        answer::Counting::Contradicted => proto::Counting::Contradicted,
+    }
+    .into()
+}
+
 /// Converts a citation.
 #[must_use]
 pub fn citation(citation: answer::Citation) -> proto::Citation {
@@ -344,26 +366,16 @@ fn contribution(contribution: answer::Contribution) -> proto::Contribution {
         sources,
         grade,
     } = contribution;
-    let direction = match direction {
-        answer::Direction::Supports => proto::Direction::Supports,
-        answer::Direction::ArguesAgainst => proto::Direction::ArguesAgainst,
-    };
-    let counting = match counting {
-        answer::Counting::Counted => proto::Counting::Counted,
-        answer::Counting::AlreadyCounted => proto::Counting::AlreadyCounted,
-        answer::Counting::Replaced => proto::Counting::Replaced,
-        answer::Counting::Contradicted => proto::Counting::Contradicted,
-    };
     proto::Contribution {
         rule_id,
-        direction: direction.into(),
+        direction: self::direction(direction),
         weight_decibans,
         likelihood_ratio,
         because,
         when,
         findings,
         family,
-        counting: counting.into(),
+        counting: self::counting(counting),
         counted_by,
         sources: citations(sources),
         grade,

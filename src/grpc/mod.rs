@@ -19,6 +19,7 @@ mod stream;
 pub mod upload;
 mod validate;
 mod watch;
+pub mod wire;
 
 /// The code generated from `proto/rubor/v1/`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]

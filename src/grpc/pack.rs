@@ -120,6 +120,8 @@ fn condition(plan: &Plan, condition: &Condition) -> proto::ConditionDefinition {
         watch_for,
         prior,
         prior_words,
+        prior_rule: _,
+        prior_because: _,
         prior_sources,
         rules: _,
         families: _,

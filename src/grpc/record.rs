@@ -11,6 +11,7 @@ use super::origin::Origin;
 use super::proto;
 use super::service::Services;
 use super::status::Problem;
+use super::wire::EncodedAnswer;
 use crate::observe::journal::Entry;
 
 impl Services {
@@ -20,13 +21,16 @@ impl Services {
         method: &'static str,
         origin: &Arc<Origin>,
         request: proto::EvaluateRequest,
-    ) -> Result<proto::EvaluateResponse, Problem> {
+    ) -> Result<EncodedAnswer, Problem> {
         let Some(journal) = self.journal() else { return self.answer(request).await };
         let started = Instant::now();
         let is_whole = journal.wants_requests();
         let kept = is_whole.then(|| request.clone());
         let answered = self.answer(request).await;
-        let response = answered.as_ref().ok().map(|response| if is_whole { response.clone() } else { name(response) });
+        let response = answered
+            .as_ref()
+            .ok()
+            .and_then(|answer| if is_whole { answer.decode().ok() } else { Some(name(&answer.head)) });
         journal.keep(Entry {
             method,
             origin: Arc::clone(origin),

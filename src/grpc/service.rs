@@ -2,6 +2,7 @@
 //!
 //! Owns the order of those steps and nothing of what they decide.
 
+use std::cell::Cell;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +15,22 @@ use tonic::{Request, Response, Status, Streaming};
 use super::guard::{Call, Deadline, Gate};
 use super::origin::Origin;
 use super::proto::knowledge_service_server::KnowledgeService;
-use super::proto::triage_service_server::{TriageService, TriageServiceServer};
 use super::status::Problem;
 use super::upload::{Knowledge, Seat};
+use super::wire::service::triage_service_server::{TriageService, TriageServiceServer};
+use super::wire::{EncodedAnswer, EncodedItem};
 use super::{cases, convert, limits, pack, proto, report, resolve, stream, validate, watch};
-use crate::engine;
+use crate::engine::submission::Violation;
+use crate::engine::{self, AnswerOptions, Evaluation};
 use crate::observe::journal::Journal;
 use crate::observe::metrics::Metrics;
 use crate::store::LoadedPack;
 use crate::store::keeper::Keeper;
+
+/// Most rules of a pack whose requests are answered where they are read.
+const QUICK_RULES: usize = 20_000;
+/// Most observations of such a request.
+const QUICK_OBSERVATIONS: usize = 64;
 
 /// What both services share.
 #[derive(Clone)]
@@ -31,8 +39,8 @@ pub struct Services {
     default_pack: Option<String>,
     metrics: Arc<Metrics>,
     gate: Arc<Gate>,
-    /// An evaluation is milliseconds of pure computing: no more of them at once than there are cores, and none on the
-    /// threads that must see to sockets, health and deadlines.
+    /// A large evaluation is milliseconds of pure computing: no more of them at once than there are cores, and none on
+    /// the threads that must see to sockets, health and deadlines.
     cores: Arc<Semaphore>,
     /// One caller at a time has all the cases of a pack run.
     case_runs: Arc<Semaphore>,
@@ -108,17 +116,19 @@ impl Services {
     }
 
     /// Answers one request, on the rules that are current now or that it pins.
-    pub(super) async fn answer(&self, request: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Problem> {
+    pub(super) async fn answer(&self, request: proto::EvaluateRequest) -> Result<EncodedAnswer, Problem> {
         limits::check(&request)?;
         let pack = self.rules(&request.pack, &request.expected_digest)?;
+        if is_quick(&pack, &request) {
+            // Handing it to another thread and back would cost as much as the answer.
+            return encode(&pack, request, &self.metrics);
+        }
         let metrics = Arc::clone(&self.metrics);
         let core = Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Problem::Draining)?;
         blocking(move || {
             // The core is taken until the work is done, even when nobody waits for the answer any more.
             let _core = core;
-            let response = evaluate(&pack, request)?;
-            metrics.evaluated(&pack.id, response.urgency(), response.outcome());
-            Ok(response)
+            encode(&pack, request, &metrics)
         })
         .await?
     }
@@ -128,28 +138,88 @@ impl Services {
     }
 }
 
+/// Whether a request takes well below a millisecond: few observations about one group of spots, and a pack of which they
+/// can touch only so much.
+fn is_quick(pack: &LoadedPack, request: &proto::EvaluateRequest) -> bool {
+    let one_group = || request.observations.iter().all(|observation| observation.group.is_empty());
+    pack.plan.rules.len() <= QUICK_RULES && request.observations.len() <= QUICK_OBSERVATIONS && one_group()
+}
+
+thread_local! {
+    /// What a thread evaluates with, again and again. It is taken out for the time, so that a panic leaves none behind.
+    static EVALUATION: Cell<Option<Evaluation>> = const { Cell::new(None) };
+}
+
+fn encode(pack: &LoadedPack, request: proto::EvaluateRequest, metrics: &Metrics) -> Result<EncodedAnswer, Problem> {
+    let mut evaluation = EVALUATION.take().unwrap_or_default();
+    let answer = encode_with(&mut evaluation, pack, request, uuid::Uuid::now_v7().to_string());
+    EVALUATION.set(Some(evaluation));
+    let answer = answer?;
+    metrics.evaluated(&pack.id, answer.head.urgency(), answer.head.outcome());
+    Ok(answer)
+}
+
 /// Evaluates a request on a pack. Its `pack` and `expected_digest` have been heeded by whoever chose the pack.
 ///
 /// # Errors
 /// Everything that is wrong with the request, by field.
 pub fn evaluate(pack: &LoadedPack, request: proto::EvaluateRequest) -> Result<proto::EvaluateResponse, Problem> {
+    evaluate_with(&mut Evaluation::default(), pack, request, uuid::Uuid::now_v7().to_string())
+}
+
+/// The same with an evaluation that is used again, and with the id that the answer is to have.
+///
+/// # Errors
+/// Everything that is wrong with the request, by field.
+pub fn evaluate_with(
+    evaluation: &mut Evaluation,
+    pack: &LoadedPack,
+    request: proto::EvaluateRequest,
+    evaluation_id: String,
+) -> Result<proto::EvaluateResponse, Problem> {
     let request_id = request.request_id.clone();
-    let convert::Converted { submission, options, mut violations } = convert::request(request);
-    match engine::answer(&pack.plan, &submission, &options) {
-        Ok(answer) if violations.is_empty() => {
-            let evaluation_id = uuid::Uuid::now_v7().to_string();
-            let mut response = convert::response(answer, pack, evaluation_id, request_id);
-            if options.omit_questions {
-                // Nobody has looked whether a question is left that matters.
-                response.should_stop = None;
-            }
-            Ok(response)
-        }
+    let convert::Converted { submission, options, violations } = convert::request(request);
+    let answer = agreed(engine::answer_with(evaluation, &pack.plan, &submission, &options), violations)?;
+    let mut response = convert::response(answer, pack, evaluation_id, request_id);
+    forget_stop(&mut response, &options);
+    Ok(response)
+}
+
+/// The same with the differentials as bytes.
+///
+/// # Errors
+/// Everything that is wrong with the request, by field.
+pub(super) fn encode_with(
+    evaluation: &mut Evaluation,
+    pack: &LoadedPack,
+    request: proto::EvaluateRequest,
+    evaluation_id: String,
+) -> Result<EncodedAnswer, Problem> {
+    let request_id = request.request_id.clone();
+    let convert::Converted { submission, options, violations } = convert::request(request);
+    let answered = engine::answer_listing(evaluation, &pack.plan, &submission, &options);
+    let (answer, listing, groups) = agreed(answered, violations)?;
+    let mut head = convert::response(answer, pack, evaluation_id, request_id);
+    forget_stop(&mut head, &options);
+    Ok(EncodedAnswer::new(head, &pack.plan, &listing, &groups))
+}
+
+/// An answer, unless something was wrong with the request here or there.
+fn agreed<T>(answered: Result<T, Vec<Violation>>, mut violations: Vec<Violation>) -> Result<T, Problem> {
+    match answered {
+        Ok(answer) if violations.is_empty() => Ok(answer),
         Ok(_) => Err(Problem::Invalid(violations)),
         Err(found) => {
             violations.extend(found);
             Err(Problem::Invalid(violations))
         }
+    }
+}
+
+/// Without questions nobody has looked whether one is left that matters.
+fn forget_stop(response: &mut proto::EvaluateResponse, options: &AnswerOptions) {
+    if options.omit_questions {
+        response.should_stop = None;
     }
 }
 
@@ -180,10 +250,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 #[tonic::async_trait]
 impl TriageService for Services {
-    async fn evaluate(
-        &self,
-        request: Request<proto::EvaluateRequest>,
-    ) -> Result<Response<proto::EvaluateResponse>, Status> {
+    async fn evaluate(&self, request: Request<proto::EvaluateRequest>) -> Result<Response<EncodedAnswer>, Status> {
         let deadline = Deadline::of(&request);
         deadline.check()?;
         let origin = Origin::of(&request);
@@ -192,7 +259,7 @@ impl TriageService for Services {
         Ok(Response::new(response))
     }
 
-    type EvaluateStreamStream = ReceiverStream<Result<proto::EvaluateStreamResponse, Status>>;
+    type EvaluateStreamStream = ReceiverStream<Result<EncodedItem, Status>>;
 
     async fn evaluate_stream(
         &self,

@@ -16,6 +16,7 @@ use super::proto;
 use super::proto::evaluate_stream_response::Result as ItemResult;
 use super::service::Services;
 use super::status::Problem;
+use super::wire::EncodedItem;
 use crate::engine::submission::Violation;
 
 /// How many answers wait for a slow reader before no further item is read.
@@ -23,7 +24,7 @@ const BUFFER: usize = 16;
 /// How long a stream may say nothing, while the server drains, before it is ended. A busy one may finish.
 const IDLE_WHILE_DRAINING: Duration = Duration::from_secs(1);
 
-type Answer = Result<proto::EvaluateStreamResponse, Status>;
+type Answer = Result<EncodedItem, Status>;
 
 /// Answers every request of a stream until it, the caller's patience or the server ends.
 pub(super) fn answer_all(
@@ -107,22 +108,22 @@ async fn answer_one(
     origin: &Arc<Origin>,
     index: u64,
     item: proto::EvaluateStreamRequest,
-) -> proto::EvaluateStreamResponse {
+) -> EncodedItem {
     let proto::EvaluateStreamRequest { request } = item;
     let request_id = request.as_ref().map(|request| request.request_id.clone()).unwrap_or_default();
     let answered = match request {
         Some(request) => services.recorded("EvaluateStream", origin, request).await,
         None => Err(missing()),
     };
-    let result = match answered {
-        Ok(response) => ItemResult::Response(response),
+    match answered {
+        Ok(answer) => EncodedItem::Answer(index, answer),
         Err(problem) => {
             // An overlong name of a request is refused and not sent back.
             let request_id = if request_id.len() > super::limits::STRING_BYTES { String::new() } else { request_id };
-            ItemResult::Error(problem.into_item_error(request_id))
+            let result = Some(ItemResult::Error(problem.into_item_error(request_id)));
+            EncodedItem::Other(proto::EvaluateStreamResponse { index, result })
         }
-    };
-    proto::EvaluateStreamResponse { index, result: Some(result) }
+    }
 }
 
 fn missing() -> Problem {

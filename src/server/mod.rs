@@ -58,10 +58,7 @@ type Panic = Box<dyn Any + Send>;
 pub fn serve(args: &ServeArgs) -> Result<(), String> {
     logs::start(args.log_format, args.log);
     logs::quiet_panics();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
+    let runtime = runtime().map_err(|error| format!("cannot start: {error}"))?;
     {
         // A SIGHUP while the first rules load must not end the process.
         let _inside = runtime.enter();
@@ -72,6 +69,14 @@ pub fn serve(args: &ServeArgs) -> Result<(), String> {
     // Whatever is left over has had its time.
     runtime.shutdown_background();
     ended
+}
+
+/// The threads that serve: one for each core.
+///
+/// # Errors
+/// What the system refused.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
 async fn serve_until_told(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<(), String> {

@@ -1,0 +1,396 @@
+//! `Evaluate` beside a call that does nothing, over real sockets: requests a second, latencies, and the server's CPU.
+//!
+//! `cargo bench --bench rpc`, and after it a number of rules to try a synthetic pack of that size. The call that does
+//! nothing decodes the request, clones a stored answer of the same size and encodes it, in the same process, with the
+//! same allocator and runtime, and with nothing of ours around it. The two alternate within one run. The server is a
+//! process of its own, so that its CPU is its own: the scheduler's count of nanoseconds, over all its threads.
+
+#![allow(clippy::disallowed_methods, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
+#![allow(clippy::cast_sign_loss, reason = "a bench reads the clock and the disk, and divides counts")]
+
+#[allow(dead_code, reason = "the other bench uses the rest")]
+mod synthetic;
+
+use prost::Message as _;
+use rubor::config::ServeArgs;
+use rubor::engine::submission;
+use rubor::grpc::proto::observation::Value;
+use rubor::grpc::proto::triage_service_server::{TriageService, TriageServiceServer};
+use rubor::grpc::{proto, service};
+use rubor::store::keeper::Keeper;
+use rubor::store::{LoadedPack, RuleSource};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use synthetic::{Kind, Synthetic, Told};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status, Streaming};
+
+/// How many requests take turns.
+const REQUESTS: usize = 32;
+/// How often the two alternate.
+const ROUNDS: usize = 9;
+const WINDOW: Duration = Duration::from_millis(700);
+/// Where another binary serves, named by `RUBOR_BENCH_SERVER`.
+const OTHER: &str = "127.0.0.1:50917";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["serve", rules, requests] => serve(Path::new(rules), Path::new(requests)),
+        ["write", size, folder] => {
+            let pack = Synthetic::new(size.parse().expect("a number"), 0.8, 0);
+            write(&pack, Path::new(folder));
+        }
+        [] => run("the shipped pack", Path::new("rules"), &shipped()),
+        sizes => {
+            for size in sizes {
+                let pack = Synthetic::new(size.parse().expect("a number of rules"), 0.8, REQUESTS);
+                let folder = std::env::temp_dir().join(format!("rubor-rpc-{}-{size}", std::process::id()));
+                write(&pack, &folder);
+                let requests: Vec<_> = pack.requests.iter().map(|told| told_of(&pack, told)).collect();
+                run(&format!("{size} rules"), &folder, &requests);
+                std::fs::remove_dir_all(&folder).expect("the pack goes again");
+            }
+        }
+    }
+}
+
+fn write(pack: &Synthetic, folder: &Path) {
+    for (path, text) in pack.files() {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder for the pack");
+        std::fs::write(path, text).expect("a file of the pack");
+    }
+}
+
+fn observation(finding: String, value: Value) -> proto::Observation {
+    proto::Observation { finding, value: Some(value), group: String::new() }
+}
+
+fn told_of(pack: &Synthetic, request: &[Told]) -> proto::EvaluateRequest {
+    let value = |told: &Told| match pack.kinds[told.finding] {
+        Kind::Age => Value::Quantity(proto::Quantity { value: told.value as f64, unit: String::new() }),
+        Kind::Temperature => Value::Quantity(proto::Quantity { value: told.value as f64 / 10.0, unit: String::new() }),
+        Kind::Coded => {
+            Value::Selection(proto::Selection { options: vec![format!("o{}", told.value)], complete: false })
+        }
+        Kind::YesNo => Value::Present(told.value == 1),
+    };
+    let observations = request.iter().map(|told| observation(pack.id(told.finding), value(told))).collect();
+    proto::EvaluateRequest { observations, ..proto::EvaluateRequest::default() }
+}
+
+/// Fifteen observations each, out of the longest worked cases whose answer has questions.
+fn shipped() -> Vec<proto::EvaluateRequest> {
+    let keeper = Keeper::open(RuleSource::Folder(PathBuf::from("rules"))).expect("the shipped rules hold");
+    let snapshot = keeper.current();
+    let pack = snapshot.packs.values().next().expect("a pack");
+    let mut requests = Vec::new();
+    for case in &pack.cases {
+        let told: Vec<_> = case.submission.observations.iter().take(15).cloned().map(converted).collect();
+        if told.len() < 15 || !case.submission.none_of_these.is_empty() {
+            continue;
+        }
+        let patient = case.submission.patient.clone();
+        let patient = proto::Patient {
+            age_years: match patient.age {
+                Some(submission::Age::Years(years)) => Some(years),
+                _ => None,
+            },
+            age_months: None,
+            age_days: None,
+            sex: match patient.sex {
+                Some(submission::Sex::Female) => proto::Sex::Female.into(),
+                Some(submission::Sex::Male) => proto::Sex::Male.into(),
+                Some(submission::Sex::Other) | None => proto::Sex::Unspecified.into(),
+            },
+        };
+        let request =
+            proto::EvaluateRequest { observations: told, patient: Some(patient), ..proto::EvaluateRequest::default() };
+        let has_questions =
+            service::evaluate(pack, request.clone()).is_ok_and(|answer| !answer.next_questions.is_empty());
+        if has_questions && requests.len() < REQUESTS {
+            requests.push(request);
+        }
+    }
+    assert!(requests.len() >= 8, "the cases hold {} requests of fifteen observations", requests.len());
+    requests
+}
+
+fn converted(told: submission::Observation) -> proto::Observation {
+    let value = match told.value.expect("a case tells something") {
+        submission::Value::Present(present) => Value::Present(present),
+        submission::Value::Quantity { value, unit } => Value::Quantity(proto::Quantity { value, unit }),
+        submission::Value::Selection { options, complete } => Value::Selection(proto::Selection { options, complete }),
+        submission::Value::NotKnown(not_known) => Value::NotKnown(not_known),
+    };
+    observation(told.finding, value)
+}
+
+/// Answers with what was stored.
+struct Nothing(Vec<proto::EvaluateResponse>, AtomicUsize);
+
+#[tonic::async_trait]
+impl TriageService for Nothing {
+    async fn evaluate(
+        &self,
+        request: Request<proto::EvaluateRequest>,
+    ) -> Result<Response<proto::EvaluateResponse>, Status> {
+        std::hint::black_box(request.into_inner());
+        let next = self.1.fetch_add(1, Ordering::Relaxed) % self.0.len();
+        Ok(Response::new(self.0[next].clone()))
+    }
+
+    type EvaluateStreamStream = tokio_stream::wrappers::ReceiverStream<Result<proto::EvaluateStreamResponse, Status>>;
+
+    async fn evaluate_stream(
+        &self,
+        _: Request<Streaming<proto::EvaluateStreamRequest>>,
+    ) -> Result<Response<Self::EvaluateStreamStream>, Status> {
+        Err(Status::unimplemented("only `Evaluate`"))
+    }
+}
+
+/// The server: ours on one port, the one that does nothing on another.
+fn serve(rules: &Path, requests: &Path) {
+    let arguments = ServeArgs {
+        rules: Some(rules.to_owned()),
+        listen: "127.0.0.1:0".to_owned(),
+        admin: String::new(),
+        poll_interval: Duration::from_secs(3600),
+        drain_pause: Duration::ZERO,
+        drain_timeout: Duration::from_secs(1),
+        log: tracing::level_filters::LevelFilter::OFF,
+        ..ServeArgs::default()
+    };
+    let keeper =
+        Arc::new(Keeper::open(arguments.source()).unwrap_or_else(|refused| panic!("{:?}", refused.diagnostics)));
+    let pack: Arc<LoadedPack> = Arc::clone(keeper.current().packs.values().next().expect("a pack"));
+    let stored: Vec<_> = read_requests(requests)
+        .into_iter()
+        .map(|request| service::evaluate(&pack, request).unwrap_or_else(|problem| panic!("{}", problem.message())))
+        .collect();
+    let bytes: usize = stored.iter().map(prost::Message::encoded_len).sum();
+    let runtime = rubor::server::runtime().expect("a runtime");
+    runtime.block_on(async {
+        let running = rubor::server::start(&arguments, keeper).await.expect("ours starts");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        println!("{} {} {}", running.address(), listener.local_addr().expect("an address"), bytes / stored.len());
+        std::io::stdout().flush().expect("a pipe");
+        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+        tonic::transport::Server::builder()
+            .add_service(TriageServiceServer::new(Nothing(stored, AtomicUsize::new(0))))
+            .serve_with_incoming(incoming)
+            .await
+            .expect("the other one serves");
+    });
+}
+
+fn read_requests(path: &Path) -> Vec<proto::EvaluateRequest> {
+    let bytes = std::fs::read(path).expect("requests");
+    let mut left = bytes.as_slice();
+    let mut requests = Vec::new();
+    while !left.is_empty() {
+        requests.push(proto::EvaluateRequest::decode_length_delimited(&mut left).expect("a request"));
+    }
+    requests
+}
+
+/// The client sends and receives bytes, so that it leaves the cores to the server.
+#[derive(Clone, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = usize;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        prost::bytes::BufMut::put_slice(into, &item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = usize;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<usize>, Status> {
+        let length = prost::bytes::Buf::remaining(from);
+        prost::bytes::Buf::advance(from, length);
+        Ok(Some(length))
+    }
+}
+
+struct Server {
+    child: Child,
+    /// Another binary that serves ours, to compare with.
+    other: Option<Child>,
+    ours: Vec<Channel>,
+    nothing: Vec<Channel>,
+    size: usize,
+}
+
+impl Server {
+    fn start(rules: &Path, requests: &Path, runtime: &tokio::runtime::Runtime) -> Self {
+        let me = std::env::current_exe().expect("a running program has a path");
+        let mut child = Command::new(me)
+            .args([Path::new("serve"), rules, requests])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a server starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("its addresses");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [ours, nothing, size] = words.as_slice() else { panic!("the server said {line:?}") };
+        let other = std::env::var_os("RUBOR_BENCH_SERVER").map(|program| {
+            let arguments = ["serve", "--listen", OTHER, "--admin", "", "--log", "off", "--rules"];
+            let child = Command::new(program).args(arguments).arg(rules).spawn().expect("the other server starts");
+            while std::net::TcpStream::connect(OTHER).is_err() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            child
+        });
+        let ours = if other.is_some() { &OTHER } else { ours };
+        let connect = |address: &str| -> Vec<Channel> {
+            let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address").tcp_nodelay(true);
+            (0..4).map(|_| runtime.block_on(endpoint.connect()).expect("a connection")).collect()
+        };
+        Self { ours: connect(ours), nothing: connect(nothing), size: size.parse().expect("a size"), child, other }
+    }
+
+    /// Nanoseconds on a core so far, over all threads.
+    fn cpu(&self) -> u64 {
+        self.other.iter().chain([&self.child]).map(cpu_of).sum()
+    }
+}
+
+fn cpu_of(server: &Child) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).expect("the server runs");
+    let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+    threads
+        .map(|thread| {
+            of(thread.expect("a thread")).split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0)
+        })
+        .sum()
+}
+
+#[derive(Default)]
+struct Figures {
+    a_second: Vec<f64>,
+    cpu: Vec<f64>,
+    latencies: Vec<f64>,
+}
+
+fn run(title: &str, rules: &Path, requests: &[proto::EvaluateRequest]) {
+    let file = std::env::temp_dir().join(format!("rubor-rpc-requests-{}", std::process::id()));
+    std::fs::write(
+        &file,
+        requests.iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect::<Vec<u8>>(),
+    )
+    .expect("requests");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let server = Server::start(rules, &file, &runtime);
+    let requests: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
+    println!("## {title}: {} requests of 15 observations, answers of {} bytes\n", requests.len(), server.size);
+    println!("| in flight | | requests/s | p50 | p99 | server CPU a call |");
+    println!("|---|---|---|---|---|---|");
+    for in_flight in [1, 16, 64] {
+        let mut figures = [Figures::default(), Figures::default()];
+        for round in 0..=ROUNDS {
+            for (which, figures) in figures.iter_mut().enumerate() {
+                let channels = if which == 0 { &server.ours } else { &server.nothing };
+                let before = server.cpu();
+                let start = Instant::now();
+                let latencies = runtime.block_on(window(channels, &requests, in_flight));
+                let took = start.elapsed().as_secs_f64();
+                let cpu = (server.cpu() - before) as f64 / 1e9;
+                if round > 0 {
+                    figures.a_second.push(latencies.len() as f64 / took);
+                    figures.cpu.push(cpu / latencies.len() as f64);
+                    figures.latencies.extend(latencies);
+                }
+            }
+        }
+        let [ours, nothing] = figures;
+        let [ours, nothing] =
+            [("Evaluate", ours), ("do nothing", nothing)].map(|(name, figures)| report(in_flight, name, figures));
+        println!(
+            "| {in_flight} | difference | {:.2}x | {:.2}x | {:.2}x | {:+.1} us |",
+            ours[0] / nothing[0],
+            ours[1] / nothing[1],
+            ours[2] / nothing[2],
+            (ours[3] - nothing[3]) * 1e6
+        );
+    }
+    println!();
+    for mut child in server.other.into_iter().chain([server.child]) {
+        child.kill().expect("the server runs");
+        child.wait().expect("it ends");
+    }
+    std::fs::remove_file(file).expect("the requests go again");
+}
+
+fn report(in_flight: usize, name: &str, mut figures: Figures) -> [f64; 4] {
+    figures.latencies.sort_by(f64::total_cmp);
+    let at = |share: f64| figures.latencies[((figures.latencies.len() - 1) as f64 * share) as usize];
+    let (p50, p99) = (at(0.5), at(0.99));
+    let (rate, cpu) = (median(figures.a_second), median(figures.cpu));
+    println!("| {in_flight} | {name} | {rate:.0} | {:.0} us | {:.0} us | {:.1} us |", p50 * 1e6, p99 * 1e6, cpu * 1e6);
+    [rate, p50, p99, cpu]
+}
+
+fn median(mut list: Vec<f64>) -> f64 {
+    list.sort_by(f64::total_cmp);
+    list[list.len() / 2]
+}
+
+/// Calls for one window, so many at a time; the latency of each call.
+async fn window(channels: &[Channel], requests: &Arc<Vec<Vec<u8>>>, in_flight: usize) -> Vec<f64> {
+    let end = Instant::now() + WINDOW;
+    let tasks: Vec<_> = (0..in_flight)
+        .map(|place| {
+            let mut client = tonic::client::Grpc::new(channels[place % channels.len()].clone());
+            let requests = Arc::clone(requests);
+            tokio::spawn(async move {
+                let (mut latencies, mut next) = (Vec::new(), place * 7);
+                while Instant::now() < end {
+                    let start = Instant::now();
+                    client.ready().await.expect("the server is there");
+                    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/rubor.v1.TriageService/Evaluate");
+                    let request = Request::new(requests[next % requests.len()].clone());
+                    let response: Response<usize> = client.unary(request, path, Raw).await.expect("an answer");
+                    assert!(response.into_inner() > 100, "an answer has something in it");
+                    latencies.push(start.elapsed().as_secs_f64());
+                    next += 1;
+                }
+                latencies
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await.expect("a worker"));
+    }
+    all
+}

@@ -1,0 +1,412 @@
+//! An answer on its way out: the ranked list is written straight from the plan into bytes.
+//!
+//! Owns the encoding of differentials, which are nearly all of an answer and nearly all static text, and the codecs of the
+//! triage service. Everything else is an ordinary message. What is written here is what `convert` would have made of the
+//! same answer; a test holds the two to each other. It holds no clinical logic.
+
+use prost::Message as _;
+use prost::bytes::BufMut;
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic_prost::{ProstCodec, ProstDecoder};
+
+use super::{convert, proto};
+use crate::engine::answer::{Advice, Citation};
+use crate::engine::listing::{Listed, Listing, Reason};
+use crate::engine::plan::Plan;
+
+/// The server side of the triage service, with the codecs below.
+#[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
+pub mod service {
+    include!(concat!(env!("OUT_DIR"), "/rubor.v1.TriageService.rs"));
+}
+
+/// Number of `differentials` in `EvaluateResponse`.
+const DIFFERENTIALS: u32 = 13;
+/// Numbers in `EvaluateStreamResponse`.
+const INDEX: u32 = 1;
+const RESPONSE: u32 = 2;
+
+/// How much room an answer's buffer has at once; growing it would copy what is in it.
+const BUFFER: usize = 64 * 1024;
+const YIELD_AT: usize = 32 * 1024;
+
+/// An answer of which the differentials are bytes already.
+#[derive(Debug)]
+pub struct EncodedAnswer {
+    /// Everything but the differentials.
+    pub head: proto::EvaluateResponse,
+    differentials: Backwards,
+}
+
+/// An item of a stream.
+#[derive(Debug)]
+pub enum EncodedItem {
+    /// An answer, with its place in the stream.
+    Answer(u64, EncodedAnswer),
+    /// Anything else.
+    Other(proto::EvaluateStreamResponse),
+}
+
+impl EncodedAnswer {
+    /// Writes the differentials; `groups` are the names of the groups that they speak of.
+    #[must_use]
+    pub fn new(head: proto::EvaluateResponse, plan: &Plan, listing: &Listing, groups: &[String]) -> Self {
+        let mut differentials = Backwards::with_room(BUFFER);
+        for listed in listing.conditions.iter().rev() {
+            let group = groups.get(listed.group).map_or("", String::as_str);
+            differentials.message(DIFFERENTIALS, |out| differential(out, plan, listing, listed, group));
+        }
+        Self { head, differentials }
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.head.encoded_len() + self.differentials.written().len()
+    }
+
+    fn encode(&self, into: &mut impl BufMut) -> Result<(), Status> {
+        // A field may come after those with higher numbers; readers take fields in any order.
+        self.head.encode(into).map_err(|error| Status::internal(error.to_string()))?;
+        into.put_slice(self.differentials.written());
+        Ok(())
+    }
+
+    /// The same as an ordinary message.
+    ///
+    /// # Errors
+    /// Never, unless what was written is no message.
+    pub fn decode(&self) -> Result<proto::EvaluateResponse, Status> {
+        let mut bytes = Vec::with_capacity(self.encoded_len());
+        self.encode(&mut bytes)?;
+        proto::EvaluateResponse::decode(bytes.as_slice()).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl EncodedItem {
+    fn encode(&self, into: &mut impl BufMut) -> Result<(), Status> {
+        match self {
+            EncodedItem::Answer(index, answer) => {
+                let mut start = Backwards::with_room(32);
+                start.varint(answer.encoded_len() as u64);
+                start.key(RESPONSE, LENGTH);
+                start.number(INDEX, *index);
+                into.put_slice(start.written());
+                answer.encode(into)
+            }
+            EncodedItem::Other(item) => item.encode(into).map_err(|error| Status::internal(error.to_string())),
+        }
+    }
+}
+
+fn differential(out: &mut Backwards, plan: &Plan, listing: &Listing, listed: &Listed, group: &str) {
+    let Listed { rank, group: _, condition, score_decibans, share, own_share, reasons, undecided } = listed;
+    let condition = *condition;
+    let definition = &plan.conditions[condition];
+    definition.care.iter().rev().for_each(|advice| out.message(12, |out| self::advice(out, advice)));
+    definition.next_steps.iter().rev().for_each(|advice| out.message(11, |out| self::advice(out, advice)));
+    for undecided in listing.undecided[undecided.clone()].iter().rev() {
+        out.message(10, |out| {
+            findings(out, 2, plan, listing, undecided.findings.clone());
+            out.text(1, &plan.rules[undecided.rule].id);
+        });
+    }
+    for reason in listing.reasons[reasons.clone()].iter().rev() {
+        out.message(9, |out| contribution(out, plan, listing, condition, reason));
+    }
+    out.number(8, enumerated(convert::urgency(definition.urgency)));
+    // No outcome data exist that shares could have been calibrated against. It is written although it is the default.
+    out.varint(0);
+    out.key(7, VARINT);
+    out.double(6, *own_share);
+    out.double(5, *share);
+    out.double(4, *score_decibans);
+    out.message(3, |out| {
+        out.text(5, definition.part_of.map_or("", |parent| &plan.conditions[parent].id));
+        out.text(4, &definition.summary);
+        definition.codings.iter().rev().for_each(|coding| out.item(3, coding));
+        out.text(2, &definition.name);
+        out.text(1, &definition.id);
+    });
+    out.text(2, group);
+    out.number(1, u64::from(*rank));
+}
+
+fn contribution(out: &mut Backwards, plan: &Plan, listing: &Listing, condition: usize, reason: &Reason) {
+    let Reason { rule, direction, weight_decibans, likelihood_ratio, counting, counted_by, findings: told } = reason;
+    let words = plan.words_of(condition, *rule);
+    out.text(12, words.grade);
+    words.sources.iter().rev().for_each(|&source| out.message(11, |out| citation(out, &plan.sources[source])));
+    out.text(10, counted_by.map_or("", |by| &plan.rules[by].id));
+    out.number(9, enumerated(convert::counting(*counting)));
+    out.text(8, words.family);
+    findings(out, 7, plan, listing, told.clone());
+    out.text(6, words.when);
+    out.text(5, words.because);
+    out.double(4, *likelihood_ratio);
+    out.double(3, *weight_decibans);
+    out.number(2, enumerated(convert::direction(*direction)));
+    out.text(1, words.id);
+}
+
+fn findings(out: &mut Backwards, number: u32, plan: &Plan, listing: &Listing, range: std::ops::Range<usize>) {
+    for &finding in listing.findings[range].iter().rev() {
+        out.item(number, &plan.vocabulary.get(finding).id);
+    }
+}
+
+fn advice(out: &mut Backwards, advice: &Advice) {
+    let Advice { text, sources } = advice;
+    sources.iter().rev().for_each(|source| out.message(2, |out| citation(out, source)));
+    out.text(1, text);
+}
+
+fn citation(out: &mut Backwards, citation: &Citation) {
+    let Citation { id, title, url } = citation;
+    out.text(3, url);
+    out.text(2, title);
+    out.text(1, id);
+}
+
+fn enumerated(value: i32) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+const VARINT: u32 = 0;
+const EIGHT_BYTES: u32 = 1;
+const LENGTH: u32 = 2;
+
+/// Bytes written from the end to the beginning, so that the length of a message is known when it is written before it.
+#[derive(Debug, Default)]
+struct Backwards {
+    bytes: Vec<u8>,
+    /// Where what was written begins.
+    start: usize,
+}
+
+impl Backwards {
+    fn with_room(room: usize) -> Self {
+        Self { bytes: vec![0; room], start: room }
+    }
+
+    fn written(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
+    #[inline]
+    fn put(&mut self, piece: &[u8]) {
+        if piece.len() > self.start {
+            self.grow(piece.len());
+        }
+        let end = self.start;
+        self.start -= piece.len();
+        self.bytes[self.start..end].copy_from_slice(piece);
+    }
+
+    #[cold]
+    fn grow(&mut self, wanted: usize) {
+        let more = self.bytes.len().max(wanted);
+        let mut grown = vec![0; self.bytes.len() + more];
+        grown[self.start + more..].copy_from_slice(self.written());
+        self.start += more;
+        self.bytes = grown;
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        let (mut bytes, mut length) = ([0_u8; 10], 0);
+        loop {
+            // The lowest seven bits.
+            let low = value.to_le_bytes()[0] & 0x7f;
+            value >>= 7;
+            bytes[length] = if value > 0 { low | 0x80 } else { low };
+            length += 1;
+            if value == 0 {
+                break;
+            }
+        }
+        self.put(&bytes[..length]);
+    }
+
+    fn key(&mut self, number: u32, kind: u32) {
+        self.varint(u64::from(number << 3 | kind));
+    }
+
+    /// A number, left out where it is the default.
+    fn number(&mut self, number: u32, value: u64) {
+        if value != 0 {
+            self.varint(value);
+            self.key(number, VARINT);
+        }
+    }
+
+    /// A double, left out where it is the default.
+    fn double(&mut self, number: u32, value: f64) {
+        if value != 0.0 {
+            self.put(&value.to_le_bytes());
+            self.key(number, EIGHT_BYTES);
+        }
+    }
+
+    /// A text, left out where it is empty.
+    fn text(&mut self, number: u32, text: &str) {
+        if !text.is_empty() {
+            self.item(number, text);
+        }
+    }
+
+    /// A text of a list.
+    fn item(&mut self, number: u32, text: &str) {
+        self.put(text.as_bytes());
+        self.varint(text.len() as u64);
+        self.key(number, LENGTH);
+    }
+
+    fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        let before = self.written().len();
+        write(self);
+        self.varint((self.written().len() - before) as u64);
+        self.key(number, LENGTH);
+    }
+}
+
+/// The codec of `Evaluate`.
+#[derive(Debug, Default)]
+pub struct AnswerCodec;
+
+/// The codec of `EvaluateStream`.
+#[derive(Debug, Default)]
+pub struct ItemCodec;
+
+/// Writes answers.
+#[derive(Debug, Default)]
+pub struct AnswerEncoder;
+
+/// Writes items of a stream.
+#[derive(Debug, Default)]
+pub struct ItemEncoder;
+
+impl Encoder for AnswerEncoder {
+    type Item = EncodedAnswer;
+    type Error = Status;
+
+    fn encode(&mut self, item: EncodedAnswer, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.reserve(item.encoded_len());
+        item.encode(into)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, YIELD_AT)
+    }
+}
+
+impl Encoder for ItemEncoder {
+    type Item = EncodedItem;
+    type Error = Status;
+
+    fn encode(&mut self, item: EncodedItem, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(into)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, YIELD_AT)
+    }
+}
+
+impl Codec for AnswerCodec {
+    type Encode = EncodedAnswer;
+    type Decode = proto::EvaluateRequest;
+    type Encoder = AnswerEncoder;
+    type Decoder = ProstDecoder<proto::EvaluateRequest>;
+
+    fn encoder(&mut self) -> AnswerEncoder {
+        AnswerEncoder
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<proto::EvaluateResponse, proto::EvaluateRequest>::raw_decoder(BufferSettings::default())
+    }
+}
+
+impl Codec for ItemCodec {
+    type Encode = EncodedItem;
+    type Decode = proto::EvaluateStreamRequest;
+    type Encoder = ItemEncoder;
+    type Decoder = ProstDecoder<proto::EvaluateStreamRequest>;
+
+    fn encoder(&mut self) -> ItemEncoder {
+        ItemEncoder
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstCodec::<proto::EvaluateStreamResponse, proto::EvaluateStreamRequest>::raw_decoder(BufferSettings::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::service::{encode_with, evaluate_with};
+    use super::*;
+    use crate::engine::Evaluation;
+    use crate::store::keeper::Keeper;
+    use crate::store::{LoadedPack, RuleSource};
+
+    fn alike(pack: &LoadedPack, request: &proto::EvaluateRequest) {
+        let (mut one, mut other) = (Evaluation::default(), Evaluation::default());
+        let plain = evaluate_with(&mut one, pack, request.clone(), "id".to_owned());
+        let encoded = encode_with(&mut other, pack, request.clone(), "id".to_owned());
+        match (plain, encoded) {
+            (Ok(plain), Ok(encoded)) => {
+                assert_eq!(encoded.decode().expect("a message"), plain);
+                let item = EncodedItem::Answer(300, encoded);
+                let mut bytes = Vec::new();
+                item.encode(&mut bytes).expect("written");
+                let decoded = proto::EvaluateStreamResponse::decode(bytes.as_slice()).expect("a message");
+                let result = Some(proto::evaluate_stream_response::Result::Response(plain));
+                assert_eq!(decoded, proto::EvaluateStreamResponse { index: 300, result });
+            }
+            (Err(plain), Err(encoded)) => assert_eq!(plain, encoded),
+            _ => panic!("one of the two refuses {request:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_the_messages_say() {
+        let keeper = Keeper::open(RuleSource::Embedded).expect("the shipped rules hold");
+        let snapshot = keeper.current();
+        let pack = snapshot.packs.values().next().expect("a pack");
+        let options = [
+            proto::EvaluateOptions::default(),
+            proto::EvaluateOptions { max_differentials: 100, omit_questions: true, ..Default::default() },
+            proto::EvaluateOptions { max_differentials: 2, omit_rationale: true, ..Default::default() },
+        ];
+        let findings = pack.plan.findings();
+        for (round, options) in (0..150).zip(options.iter().cycle()) {
+            let told = findings.iter().enumerate().filter(|(place, _)| (place * 7 + round) % 11 == 0);
+            let observations = told.map(|(place, finding)| proto::Observation {
+                finding: finding.id.clone(),
+                value: Some(proto::observation::Value::Present((place + round) % 3 != 0)),
+                group: ["", "", "old"][(place + round / 50) % 3].to_owned(),
+            });
+            let yes_no = |told: &proto::Observation| {
+                findings
+                    .iter()
+                    .any(|finding| finding.id == told.finding && finding.kind == crate::engine::plan::Kind::YesNo)
+            };
+            let request = proto::EvaluateRequest {
+                observations: observations.filter(yes_no).collect(),
+                options: Some(options.clone()),
+                ..Default::default()
+            };
+            alike(pack, &request);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_makes_room() {
+        let mut small = Backwards::with_room(1);
+        small.message(2, |out| out.text(1, &"x".repeat(300)));
+        let mut large = Backwards::with_room(1000);
+        large.message(2, |out| out.text(1, &"x".repeat(300)));
+        assert_eq!(small.written(), large.written());
+    }
+}
