@@ -109,7 +109,7 @@ fn read_folder(folder: &Path) -> Vec<SourceFile> {
     while let Some(path) = open.pop() {
         if path.is_dir() {
             open.extend(std::fs::read_dir(&path).expect("a folder").map(|entry| entry.expect("an entry").path()));
-        } else {
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
             let name = path.strip_prefix(folder).expect("inside").to_string_lossy().into_owned();
             files.push(SourceFile { path: name, text: std::fs::read_to_string(&path).expect("a file") });
         }
@@ -289,7 +289,7 @@ fn parts(folder: &Path) {
     let evaluations: Vec<Evaluation> = findings.iter().map(|findings| engine::evaluate(plan, findings)).collect();
     let mut evaluation = Evaluation::default();
     println!("{} requests; microseconds and allocations each", submissions.len());
-    let mut part = |name: &str, one: &mut dyn FnMut(usize)| {
+    let part = |name: &str, one: &mut dyn FnMut(usize)| {
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         (0..submissions.len()).for_each(&mut *one);
         let allocations = (ALLOCATIONS.load(Ordering::Relaxed) - before) / submissions.len();

@@ -7,12 +7,11 @@ use super::answer::{
     QuestionOption, RedFlag, RedFlagState, SafetyNet, Undecided, UrgencyReason, UrgencyReasonKind, UrgencyStatus,
 };
 use super::evaluate::Evaluation;
-use super::evaluate::flag::{FlagState, Flagged, deciding};
+use super::evaluate::flag::FlagState;
 use super::finding::Findings;
-use super::listing::{self, Listed, Listing, Reason};
+use super::listing::{self, Listed, ListedFlag, Listing, Reason};
 use super::plan::{Ask, Plan};
 use super::question::{Asked, Why, contradicted, next_questions};
-use super::truth::Truth;
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Kind};
 use std::collections::BTreeSet;
@@ -35,11 +34,13 @@ pub struct AnswerOptions {
 pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, options: &AnswerOptions) -> Answer {
     let (mut answer, listing) = explain_listing(plan, findings, evaluation, options);
     let telling = Telling { plan, findings, evaluation, options };
+    answer.red_flags = listing.red_flags.iter().map(|listed| telling.red_flag(&listing, listed)).collect();
     answer.differentials = listing.conditions.iter().map(|listed| telling.differential(&listing, listed)).collect();
     answer
 }
 
-/// The same with the differentials in dense ids and none in the answer, for whoever writes them out of the plan.
+/// The same with the red flags and the differentials in dense ids and none in the answer, for whoever writes them out of
+/// the plan.
 #[must_use]
 pub fn explain_listing(
     plan: &Plan,
@@ -48,9 +49,9 @@ pub fn explain_listing(
     options: &AnswerOptions,
 ) -> (Answer, Listing) {
     let telling = Telling { plan, findings, evaluation, options };
-    let (asked, should_stop) =
-        if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation) };
     let most = if options.max_questions == 0 { 5 } else { options.max_questions };
+    let (asked, should_stop) =
+        if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation, most) };
     let header = &plan.header;
     let headline = &header.headlines[evaluation.urgency.index()];
     let groups = telling.groups();
@@ -71,7 +72,7 @@ pub fn explain_listing(
             headline.provisional.clone()
         },
         urgency_reasons: telling.urgency_reasons(),
-        red_flags: telling.red_flags(),
+        red_flags: Vec::new(),
         outcome,
         undetermined_share: groups.first().map_or(1.0, |group| group.undetermined_share),
         groups,
@@ -185,61 +186,23 @@ impl Telling<'_> {
         reasons
     }
 
-    fn red_flags(&self) -> Vec<RedFlag> {
-        let mut flags: Vec<RedFlag> = Vec::new();
-        for (place, group) in self.evaluation.groups().iter().enumerate() {
-            for flagged in &group.flags {
-                let state = match flagged.state {
-                    FlagState::Fired => RedFlagState::Fired,
-                    FlagState::Precaution => RedFlagState::Precaution,
-                    FlagState::Open => RedFlagState::Open,
-                    FlagState::Dormant | FlagState::Excluded => continue,
-                };
-                flags.push(self.red_flag(place, flagged, state));
-            }
-        }
-        flags.sort_by(|a, b| {
-            a.state.cmp(&b.state).then(b.floor.cmp(&a.floor)).then((&a.id, &a.group).cmp(&(&b.id, &b.group)))
-        });
-        flags.dedup();
-        flags
-    }
-
-    fn red_flag(&self, place: usize, flagged: &Flagged, state: RedFlagState) -> RedFlag {
-        let (plan, facts) = (self.plan, &self.evaluation.groups()[place].facts);
-        let definition = &plan.red_flags[flagged.flag as usize];
-        let open = state == RedFlagState::Open;
-        let both = |finding: &FindingIndex| {
-            plan.finding_atoms[finding.0].clone().any(|atom| facts.atom(atom).evidence() == Truth::BOTH)
-        };
-        let findings: Vec<FindingIndex> =
-            definition.findings.iter().copied().filter(|finding| self.is_told(place, finding)).collect();
-        let mut undecided = Vec::new();
-        if state != RedFlagState::Fired {
-            deciding(plan, facts, definition, &mut undecided);
-        }
+    fn red_flag(&self, listing: &Listing, listed: &ListedFlag) -> RedFlag {
+        let plan = self.plan;
+        let definition = &plan.red_flags[listed.flag];
+        let open = listed.state == RedFlagState::Open;
         RedFlag {
             id: definition.id.clone(),
             name: definition.name.clone(),
-            state,
-            floor: match state {
-                RedFlagState::Precaution => definition.while_unknown.unwrap_or(definition.floor),
-                _ => definition.floor,
-            },
+            state: listed.state,
+            floor: listed.floor,
             text: if open { String::new() } else { definition.because.clone() },
             action: if open { String::new() } else { definition.action.clone() },
-            contradicted: findings.iter().any(both),
-            findings: plan.ids(&findings),
-            deciding_findings: self.sorted_ids(undecided),
+            contradicted: listed.contradicted,
+            findings: plan.ids(&listing.findings[listed.findings.clone()]),
+            deciding_findings: plan.ids(&listing.findings[listed.deciding.clone()]),
             sources: if open { Vec::new() } else { plan.citations(&definition.sources) },
-            group: if definition.about_person { String::new() } else { self.group_name(place) },
+            group: listed.group.map_or(String::new(), |group| self.group_name(group)),
         }
-    }
-
-    fn sorted_ids(&self, mut findings: Vec<FindingIndex>) -> Vec<String> {
-        findings.sort_unstable();
-        findings.dedup();
-        self.plan.ids(&findings)
     }
 
     fn differential(&self, listing: &Listing, listed: &Listed) -> Differential {
@@ -290,10 +253,6 @@ impl Telling<'_> {
             sources: plan.citations(words.sources),
             grade: words.grade.to_owned(),
         }
-    }
-
-    fn is_told(&self, place: usize, finding: &FindingIndex) -> bool {
-        self.evaluation.groups()[place].facts.finding(self.plan, *finding) != Truth::UNKNOWN
     }
 
     fn question(&self, asked: &Asked) -> Question {

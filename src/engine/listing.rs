@@ -1,15 +1,19 @@
-//! The ranked list in dense ids: each condition with its score, its reasons and the rules that are not decided.
+//! The ranked list and the red flags in dense ids: each condition with its score, its reasons and the rules that are not
+//! decided, each flag with its state and what would decide it.
 //!
 //! Owns what is listed and in which order. `explain` puts it into words, and whoever only sends an answer away can write
 //! the words out of the plan without building them anew.
 
-use super::answer::{Counting, Direction};
+use super::answer::{Counting, Direction, RedFlagState};
 use super::evaluate::Evaluation;
+use super::evaluate::flag::{FlagState, deciding};
+use super::evaluate::reading::Facts;
 use super::evaluate::score::{Families, Tally};
 use super::explain::AnswerOptions;
 use super::plan::Plan;
 use super::plan::program::to_u32;
 use super::truth::Truth;
+use super::urgency::Urgency;
 use super::vocabulary::FindingIndex;
 use super::weight::Weight;
 use std::ops::Range;
@@ -17,9 +21,11 @@ use std::ops::Range;
 /// How many differentials a group lists where nothing else is asked for.
 const DIFFERENTIALS: usize = 10;
 
-/// The differentials of an evaluation. What belongs to each stands side by side in the lists.
+/// The red flags and the differentials of an evaluation. What belongs to each stands side by side in the lists.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listing {
+    /// Fired flags, precautions, then open flags; within each the highest floor first, then by id.
+    pub red_flags: Vec<ListedFlag>,
     /// Group by group, ranked within each group.
     pub conditions: Vec<Listed>,
     /// The reasons of all.
@@ -28,6 +34,25 @@ pub struct Listing {
     pub undecided: Vec<UndecidedRule>,
     /// The findings of all.
     pub findings: Vec<FindingIndex>,
+}
+
+/// A red flag in the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedFlag {
+    /// Its place in the plan.
+    pub flag: usize,
+    /// Fired, precaution or open.
+    pub state: RedFlagState,
+    /// The floor that holds.
+    pub floor: Urgency,
+    /// The group's place among the groups of the findings; `None` for one about the person.
+    pub group: Option<usize>,
+    /// A finding it rests on was told both ways.
+    pub contradicted: bool,
+    /// Its stretch of the findings: those that were told.
+    pub findings: Range<usize>,
+    /// Its stretch of the findings: those that would decide it.
+    pub deciding: Range<usize>,
 }
 
 /// A condition in the list.
@@ -90,6 +115,7 @@ impl Listing {
     #[must_use]
     pub fn of(plan: &Plan, evaluation: &Evaluation, options: &AnswerOptions) -> Self {
         let mut listing = Self::default();
+        listing.add_red_flags(plan, evaluation);
         for place in 0..evaluation.groups().len() {
             for (condition, rank) in listed(plan, evaluation, options, place).into_iter().zip(1..) {
                 let (reasons, undecided) = (listing.reasons.len(), listing.undecided.len());
@@ -111,6 +137,76 @@ impl Listing {
             }
         }
         listing
+    }
+
+    fn add_red_flags(&mut self, plan: &Plan, evaluation: &Evaluation) {
+        for (place, group) in evaluation.groups().iter().enumerate() {
+            for flagged in &group.flags {
+                let state = match flagged.state {
+                    FlagState::Fired => RedFlagState::Fired,
+                    FlagState::Precaution => RedFlagState::Precaution,
+                    FlagState::Open => RedFlagState::Open,
+                    FlagState::Dormant | FlagState::Excluded => continue,
+                };
+                let flag = self.red_flag(plan, &group.facts, flagged.flag as usize, state);
+                let group = (!plan.red_flags[flag.flag].about_person).then_some(place);
+                self.red_flags.push(ListedFlag { group, ..flag });
+            }
+        }
+        // Flags and groups are sorted by their names, so that their places sort alike.
+        self.red_flags.sort_by_key(|flag| (flag.state, std::cmp::Reverse(flag.floor), flag.flag, flag.group));
+        let findings = &self.findings;
+        let told = |flag: &ListedFlag| (&findings[flag.findings.clone()], &findings[flag.deciding.clone()]);
+        self.red_flags.dedup_by(|a, b| {
+            let same = |flag: &ListedFlag| (flag.flag, flag.state, flag.floor, flag.group, flag.contradicted);
+            same(a) == same(b) && told(a) == told(b)
+        });
+    }
+
+    fn red_flag(&mut self, plan: &Plan, facts: &Facts, flag: usize, state: RedFlagState) -> ListedFlag {
+        let definition = &plan.red_flags[flag];
+        let both = |finding: &FindingIndex| {
+            plan.finding_atoms[finding.0].clone().any(|atom| facts.atom(atom).evidence() == Truth::BOTH)
+        };
+        let findings = self.told_of(plan, facts, &definition.findings);
+        let start = self.findings.len();
+        if state != RedFlagState::Fired {
+            deciding(plan, facts, definition, &mut self.findings);
+        }
+        ListedFlag {
+            flag,
+            state,
+            floor: match state {
+                RedFlagState::Precaution => definition.while_unknown.unwrap_or(definition.floor),
+                _ => definition.floor,
+            },
+            group: None,
+            contradicted: self.findings[findings.clone()].iter().any(both),
+            findings,
+            deciding: self.each_once(start),
+        }
+    }
+
+    /// Those of the findings that were told, or follow from what was told.
+    fn told_of(&mut self, plan: &Plan, facts: &Facts, looked_at: &[FindingIndex]) -> Range<usize> {
+        let start = self.findings.len();
+        let is_told = |finding: &FindingIndex| facts.finding(plan, *finding) != Truth::UNKNOWN;
+        self.findings.extend(looked_at.iter().copied().filter(is_told));
+        start..self.findings.len()
+    }
+
+    /// Sorts the last findings, and takes out what is there twice.
+    fn each_once(&mut self, start: usize) -> Range<usize> {
+        self.findings[start..].sort_unstable();
+        let mut end = start;
+        for next in start..self.findings.len() {
+            if end == start || self.findings[next] != self.findings[end - 1] {
+                self.findings[end] = self.findings[next];
+                end += 1;
+            }
+        }
+        self.findings.truncate(end);
+        start..end
     }
 
     /// The prior, then what was heard: what counts first, the weightiest first.
@@ -135,10 +231,7 @@ impl Listing {
             .collect();
         rules.sort_by(|a, b| a.2.cmp(&b.2).then(b.1.0.abs().cmp(&a.1.0.abs())).then(a.0.cmp(&b.0)));
         for (rule, weight, counting, by) in rules {
-            let start = self.findings.len();
-            let looked_at = plan.rules[rule].findings.iter().copied();
-            self.findings.extend(looked_at.filter(|&f| group.facts.finding(plan, f) != Truth::UNKNOWN));
-            let told = start..self.findings.len();
+            let told = self.told_of(plan, &group.facts, &plan.rules[rule].findings);
             self.reasons.push(reason(Some(rule), weight, counting, by.map(|by| by as usize), told));
         }
     }
@@ -146,23 +239,13 @@ impl Listing {
     fn add_undecided(&mut self, plan: &Plan, evaluation: &Evaluation, group: usize, index: usize) {
         let facts = &evaluation.groups()[group].facts;
         for rule in plan.conditions[index].rules.clone() {
-            let program = plan.index.programs[rule];
-            if facts.read(&plan.index.words, program).truth() != Truth::UNKNOWN {
-                continue;
-            }
             let start = self.findings.len();
-            facts.undecided(plan, program, &mut self.findings);
-            // Few findings decide a rule.
-            self.findings[start..].sort_unstable();
-            let mut end = start;
-            for next in start..self.findings.len() {
-                if next == start || self.findings[next] != self.findings[end - 1] {
-                    self.findings[end] = self.findings[next];
-                    end += 1;
-                }
+            if facts.undecided(plan, plan.index.programs[rule], &mut self.findings).truth() == Truth::UNKNOWN {
+                let findings = self.each_once(start);
+                self.undecided.push(UndecidedRule { rule, findings });
+            } else {
+                self.findings.truncate(start);
             }
-            self.findings.truncate(end);
-            self.undecided.push(UndecidedRule { rule, findings: start..end });
         }
     }
 }

@@ -17,12 +17,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use suppose::{Supposing, Worth};
 
-/// What asking for a condition's sake must promise: an expected drop in the entropy of the shares, in nats, times how likely
-/// the person can answer.
+/// What a question must promise of which no answer raises the urgency or brings up a red flag above it: an expected drop
+/// in the entropy of the shares, in nats.
 const LEAST_GAIN: f64 = 0.02;
-/// How likely an answer must be to raise the urgency, or to bring up a red flag above it, times how likely the person can
-/// answer, for the question to be asked whatever else it promises.
-const LEAST_RISE: f64 = 0.05;
 
 /// Why something is asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +47,9 @@ pub struct Asked {
     pub why: Why,
 }
 
-/// The questions, most useful first, and whether to stop.
+/// The questions, most useful first, and whether to stop. Those beyond `most` may be missing: they are not looked for.
 #[must_use]
-pub fn next_questions(plan: &Plan, findings: &Findings, evaluation: &Evaluation) -> (Vec<Asked>, bool) {
+pub fn next_questions(plan: &Plan, findings: &Findings, evaluation: &Evaluation, most: usize) -> (Vec<Asked>, bool) {
     let emergency = Some(Urgency::Emergency);
     if evaluation.groups().iter().any(|group| group.fired_floor(plan) == emergency) {
         return (Vec::new(), true);
@@ -61,7 +58,9 @@ pub fn next_questions(plan: &Plan, findings: &Findings, evaluation: &Evaluation)
     asking.screen();
     asking.two_kinds();
     asking.red_flags();
-    asking.ranking();
+    if asking.asked.len() < most.max(1) {
+        asking.ranking();
+    }
     let stop = asking.asked.is_empty();
     (asking.asked, stop)
 }
@@ -190,7 +189,6 @@ impl Asking<'_> {
         let mut order: Vec<(Reverse<Option<Urgency>>, f64, Ask, usize)> = Vec::new();
         for group in 0..self.evaluation.groups().len() {
             let worths = self.worths(group);
-            let can_answer = self.can_answer(group);
             let is_worth = |finding| worths.binary_search_by_key(&finding, |&(known, _)| known).is_ok();
             let mut by_ask: Vec<(Ask, Worth)> =
                 worths.iter().map(|&(finding, worth)| (self.by_box(group, finding, &is_worth), worth)).collect();
@@ -198,7 +196,7 @@ impl Asking<'_> {
             for same in by_ask.chunk_by(|a, b| a.0 == b.0) {
                 let gain = same.iter().fold(0.0, |sum, (_, worth)| sum + worth.gain);
                 let rise = same.iter().fold(0.0, |sum, (_, worth)| sum + worth.rise);
-                if gain * can_answer >= LEAST_GAIN || rise * can_answer >= LEAST_RISE {
+                if gain >= LEAST_GAIN || rise > 0.0 {
                     let danger = same.iter().filter_map(|(_, worth)| worth.danger).max();
                     order.push((Reverse(danger), gain, same[0].0, group));
                 }
@@ -208,21 +206,6 @@ impl Asking<'_> {
         for (_, _, ask, group) in order {
             self.push(ask, group, Why::Ranking);
         }
-    }
-
-    /// How likely the person can answer one more question: the share of those that were not answered with "don't know", a
-    /// box counting once.
-    fn can_answer(&self, group: usize) -> f64 {
-        let told = &self.findings.groups[group];
-        let question = |finding: &FindingIndex| {
-            let boxes = self.plan.index.boxes_of.of(to_u32(finding.0));
-            boxes.first().map_or(Ask::Finding(*finding), |&place| Ask::Box(place as usize))
-        };
-        let answered: BTreeSet<Ask> = told.told.iter().map(question).collect();
-        let all = told.not_known.iter().map(question).chain(answered.iter().copied()).collect::<BTreeSet<Ask>>().len();
-        #[expect(clippy::cast_precision_loss, reason = "a request tells few findings")]
-        let share = (answered.len() + 1) as f64 / (all + 1) as f64;
-        share
     }
 
     /// The findings of which an answer could change the urgency or the first place, ascending, each with what it is worth.

@@ -203,6 +203,17 @@ pub fn urgency(urgency: Urgency) -> i32 {
     .into()
 }
 
+/// The protobuf number of a red flag's state.
+#[must_use]
+pub fn red_flag_state(state: answer::RedFlagState) -> i32 {
+    match state {
+        answer::RedFlagState::Fired => proto::RedFlagState::Fired,
+        answer::RedFlagState::Precaution => proto::RedFlagState::Precaution,
+        answer::RedFlagState::Open => proto::RedFlagState::Open,
+    }
+    .into()
+}
+
 /// The protobuf number of a direction.
 #[must_use]
 pub fn direction(direction: answer::Direction) -> i32 {
@@ -284,15 +295,10 @@ fn red_flag(flag: answer::RedFlag) -> proto::RedFlag {
         contradicted,
         group,
     } = flag;
-    let state = match state {
-        answer::RedFlagState::Fired => proto::RedFlagState::Fired,
-        answer::RedFlagState::Precaution => proto::RedFlagState::Precaution,
-        answer::RedFlagState::Open => proto::RedFlagState::Open,
-    };
     proto::RedFlag {
         id,
         name,
-        state: state.into(),
+        state: red_flag_state(state),
         floor: urgency(floor),
         text,
         action,

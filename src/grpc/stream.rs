@@ -2,10 +2,12 @@
 //!
 //! Owns the loop. Each item is answered just as `Evaluate` would, on the rules that are current when it is read.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
@@ -21,6 +23,8 @@ use crate::engine::submission::Violation;
 
 /// How many answers wait for a slow reader before no further item is read.
 const BUFFER: usize = 16;
+/// How many items of one stream are answered at once: enough that every core has work while one is waited for.
+const AT_ONCE: usize = 8;
 /// How long a stream may say nothing, while the server drains, before it is ended. A busy one may finish.
 const IDLE_WHILE_DRAINING: Duration = Duration::from_secs(1);
 
@@ -68,6 +72,7 @@ pub(super) async fn conduct<T>(
     }
 }
 
+/// Reads items while there is room, lets each be answered by itself, and sends the answers in the order of the items.
 async fn pump(
     services: &Services,
     origin: &Arc<Origin>,
@@ -75,24 +80,52 @@ async fn pump(
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
     let mut draining = services.gate().watch();
-    let mut index = 0;
+    let mut being_answered: VecDeque<JoinHandle<EncodedItem>> = VecDeque::with_capacity(AT_ONCE);
+    let (mut index, mut has_ended) = (0, false);
     loop {
-        let message = tokio::select! {
+        tokio::select! {
             biased;
-            message = requests.message() => message,
-            () = drained_and_idle(&mut draining) => return Err(Problem::Draining.into()),
-            () = tokio::time::sleep(services.stream_idle()) => return Err(Problem::StreamIdle.into()),
-        };
-        let item = match message {
-            Ok(Some(item)) => item,
-            Ok(None) => return Ok(()),
-            Err(status) => return Err(read_problem(&status, MESSAGE_BYTES).map_or(status, Status::from)),
-        };
-        let response = answer_one(services, origin, index, item).await;
-        if answers.send(Ok(response)).await.is_err() {
-            return Err(Status::cancelled("the caller has gone"));
+            answered = first(&mut being_answered), if !being_answered.is_empty() => {
+                being_answered.pop_front();
+                // A slow reader holds up the reading of further items.
+                if answers.send(Ok(answered?)).await.is_err() {
+                    return Err(Status::cancelled("the caller has gone"));
+                }
+            }
+            message = requests.message(), if !has_ended && being_answered.len() < AT_ONCE => match message {
+                Ok(Some(item)) => {
+                    let (services, origin) = (services.clone(), Arc::clone(origin));
+                    being_answered.push_back(tokio::spawn(async move { answer_one(&services, &origin, index, item).await }));
+                    index += 1;
+                }
+                Ok(None) => has_ended = true,
+                Err(status) => {
+                    // What was read before it is answered first.
+                    while let Some(answered) = being_answered.pop_front() {
+                        let item = answered.await.map_err(|_| Status::from(Problem::Bug))?;
+                        if answers.send(Ok(item)).await.is_err() {
+                            break;
+                        }
+                    }
+                    return Err(read_problem(&status, MESSAGE_BYTES).map_or(status, Status::from));
+                }
+            },
+            () = drained_and_idle(&mut draining), if !has_ended && being_answered.is_empty() => {
+                return Err(Problem::Draining.into());
+            }
+            () = tokio::time::sleep(services.stream_idle()), if !has_ended && being_answered.is_empty() => {
+                return Err(Problem::StreamIdle.into());
+            }
+            else => return Ok(()),
         }
-        index += 1;
+    }
+}
+
+/// The oldest item that is being answered, when it is.
+async fn first(being_answered: &mut VecDeque<JoinHandle<EncodedItem>>) -> Result<EncodedItem, Status> {
+    match being_answered.front_mut() {
+        Some(oldest) => oldest.await.map_err(|_| Problem::Bug.into()),
+        None => std::future::pending().await,
     }
 }
 

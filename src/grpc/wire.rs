@@ -1,7 +1,7 @@
 //! An answer on its way out: the ranked list is written straight from the plan into bytes.
 //!
-//! Owns the encoding of differentials, which are nearly all of an answer and nearly all static text, and the codecs of the
-//! triage service. Everything else is an ordinary message. What is written here is what `convert` would have made of the
+//! Owns the encoding of red flags and differentials, which are nearly all of an answer and nearly all static text, and the
+//! codecs of the triage service. Everything else is an ordinary message. What is written here is what `convert` would have made of the
 //! same answer; a test holds the two to each other. It holds no clinical logic.
 
 use prost::Message as _;
@@ -11,8 +11,8 @@ use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::{ProstCodec, ProstDecoder};
 
 use super::{convert, proto};
-use crate::engine::answer::{Advice, Citation};
-use crate::engine::listing::{Listed, Listing, Reason};
+use crate::engine::answer::{Advice, Citation, RedFlagState};
+use crate::engine::listing::{Listed, ListedFlag, Listing, Reason};
 use crate::engine::plan::Plan;
 
 /// The server side of the triage service, with the codecs below.
@@ -21,7 +21,8 @@ pub mod service {
     include!(concat!(env!("OUT_DIR"), "/rubor.v1.TriageService.rs"));
 }
 
-/// Number of `differentials` in `EvaluateResponse`.
+/// Numbers in `EvaluateResponse`.
+const RED_FLAGS: u32 = 9;
 const DIFFERENTIALS: u32 = 13;
 /// Numbers in `EvaluateStreamResponse`.
 const INDEX: u32 = 1;
@@ -31,12 +32,12 @@ const RESPONSE: u32 = 2;
 const BUFFER: usize = 64 * 1024;
 const YIELD_AT: usize = 32 * 1024;
 
-/// An answer of which the differentials are bytes already.
+/// An answer of which the red flags and the differentials are bytes already.
 #[derive(Debug)]
 pub struct EncodedAnswer {
-    /// Everything but the differentials.
+    /// Everything else.
     pub head: proto::EvaluateResponse,
-    differentials: Backwards,
+    rest: Backwards,
 }
 
 /// An item of a stream.
@@ -49,25 +50,29 @@ pub enum EncodedItem {
 }
 
 impl EncodedAnswer {
-    /// Writes the differentials; `groups` are the names of the groups that they speak of.
+    /// Writes what is listed; `groups` are the names of the groups that they speak of.
     #[must_use]
     pub fn new(head: proto::EvaluateResponse, plan: &Plan, listing: &Listing, groups: &[String]) -> Self {
-        let mut differentials = Backwards::with_room(BUFFER);
+        let mut rest = Backwards::with_room(BUFFER);
+        let group = |place: Option<usize>| place.and_then(|place| groups.get(place)).map_or("", String::as_str);
         for listed in listing.conditions.iter().rev() {
-            let group = groups.get(listed.group).map_or("", String::as_str);
-            differentials.message(DIFFERENTIALS, |out| differential(out, plan, listing, listed, group));
+            let group = group(Some(listed.group));
+            rest.message(DIFFERENTIALS, |out| differential(out, plan, listing, listed, group));
         }
-        Self { head, differentials }
+        for listed in listing.red_flags.iter().rev() {
+            rest.message(RED_FLAGS, |out| red_flag(out, plan, listing, listed, group(listed.group)));
+        }
+        Self { head, rest }
     }
 
     fn encoded_len(&self) -> usize {
-        self.head.encoded_len() + self.differentials.written().len()
+        self.head.encoded_len() + self.rest.written().len()
     }
 
     fn encode(&self, into: &mut impl BufMut) -> Result<(), Status> {
         // A field may come after those with higher numbers; readers take fields in any order.
         self.head.encode(into).map_err(|error| Status::internal(error.to_string()))?;
-        into.put_slice(self.differentials.written());
+        into.put_slice(self.rest.written());
         Ok(())
     }
 
@@ -96,6 +101,26 @@ impl EncodedItem {
             EncodedItem::Other(item) => item.encode(into).map_err(|error| Status::internal(error.to_string())),
         }
     }
+}
+
+fn red_flag(out: &mut Backwards, plan: &Plan, listing: &Listing, listed: &ListedFlag, group: &str) {
+    let ListedFlag { flag, state, floor, group: _, contradicted, findings: told, deciding } = listed;
+    let definition = &plan.red_flags[*flag];
+    out.text(11, group);
+    out.number(10, u64::from(*contradicted));
+    if *state != RedFlagState::Open {
+        definition.sources.iter().rev().for_each(|&source| out.message(9, |out| citation(out, &plan.sources[source])));
+    }
+    findings(out, 8, plan, listing, deciding.clone());
+    findings(out, 7, plan, listing, told.clone());
+    if *state != RedFlagState::Open {
+        out.text(6, &definition.action);
+        out.text(5, &definition.because);
+    }
+    out.number(4, enumerated(convert::urgency(*floor)));
+    out.number(3, enumerated(convert::red_flag_state(*state)));
+    out.text(2, &definition.name);
+    out.text(1, &definition.id);
 }
 
 fn differential(out: &mut Backwards, plan: &Plan, listing: &Listing, listed: &Listed, group: &str) {

@@ -149,8 +149,7 @@ impl Asking<'_> {
                 sum.rise += worth.rise;
                 sum.gain += worth.gain;
             }
-            let can_answer = self.can_answer(group);
-            by_ask.retain(|_, worth| worth.gain * can_answer >= 0.02 || worth.rise * can_answer >= 0.05);
+            by_ask.retain(|_, worth| worth.gain >= 0.02 || worth.rise > 0.0);
             order.extend(by_ask.into_iter().map(|(ask, worth)| (worth, ask, group)));
         }
         order.sort_by(|a, b| {
@@ -160,20 +159,6 @@ impl Asking<'_> {
         for (_, ask, group) in order {
             self.push(ask, group);
         }
-    }
-
-    /// The share of questions that were not answered with "don't know", a box counting once; one more is counted as answered.
-    fn can_answer(&self, group: usize) -> f64 {
-        let facts = &self.evaluation.groups[group].facts;
-        let question = |&finding: &usize| {
-            let shared = self.pack.boxes.iter().position(|item| item.findings.contains(&finding));
-            shared.map_or(Ask::Finding(finding), Ask::Box)
-        };
-        let answered: BTreeSet<Ask> = facts.told.keys().map(question).collect();
-        let not: BTreeSet<Ask> = facts.not_known.iter().map(question).filter(|ask| !answered.contains(ask)).collect();
-        #[expect(clippy::cast_precision_loss, reason = "a request tells few findings")]
-        let (answered, not) = (answered.len() as f64, not.len() as f64);
-        (answered + 1.0) / (answered + not + 1.0)
     }
 
     /// Whether the sign of a red flag was told, and nothing is missing but what makes it live.

@@ -219,9 +219,9 @@ impl Facts {
         }
     }
 
-    /// Adds the findings, not told yet, that could still make a program true; unsorted.
-    pub fn undecided(&self, plan: &Plan, program: Program, into: &mut Vec<FindingIndex>) {
-        self.undecided_at(plan, &mut (program.0 as usize), into);
+    /// Adds the findings, not told yet, that could still make a program true, unsorted; says what is read of it.
+    pub fn undecided(&self, plan: &Plan, program: Program, into: &mut Vec<FindingIndex>) -> Reading {
+        self.undecided_at(plan, &mut (program.0 as usize), into)
     }
 
     fn undecided_at(&self, plan: &Plan, at: &mut usize, into: &mut Vec<FindingIndex>) -> Reading {

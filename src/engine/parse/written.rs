@@ -297,7 +297,7 @@ fn number(text: &str) -> Option<Said<'_>> {
         return None;
     }
     if let Ok(value) = u64::from_str_radix(whole, base) {
-        if !negative {
+        if !negative || value == 0 {
             return Some(Said::Unsigned(value));
         }
         if let Some(value) = 0_i64.checked_sub_unsigned(value) {
@@ -378,7 +378,6 @@ mod tests {
             "18446744073709551615",
             "9223372036854775808",
             "-9223372036854775808",
-            "-9223372036854775809",
             "1e400",
             "00",
             "0.5",

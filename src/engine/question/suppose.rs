@@ -5,7 +5,7 @@
 
 use super::super::evaluate::flag::{FlagState, Flagged, deciding, flagged};
 use super::super::evaluate::reading::Facts;
-use super::super::evaluate::score::{Heard, OddsSums, Rank, Scores, Standing, rank};
+use super::super::evaluate::score::{Heard, OddsSums, Rank, Standing, rank};
 use super::super::evaluate::{Evaluation, GroupEvaluation, Work};
 use super::super::odds::{Sum, entropy, weighted};
 use super::super::plan::program::to_u32;
@@ -35,11 +35,17 @@ pub struct Supposing<'a> {
     weighted: Sum,
     facts: Facts,
     work: Work,
+    /// For each condition, one more than its place among the standings; zero for none.
+    places: Vec<u32>,
+    /// For each rule whether it was read, a bit each.
+    considered: Vec<u64>,
     /// Conditions that the supposed answer moves, ascending, each with its place in the ranking if it is supported.
     moved: Vec<(u32, Option<Rank>)>,
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
     answers: Answers,
+    /// For each answer how likely it is, and the two sums after it.
+    sums: Vec<(f64, Sum, Sum)>,
 }
 
 /// What asking for a finding is worth.
@@ -78,6 +84,14 @@ impl<'a> Supposing<'a> {
         }
         let mut work = Work::default();
         work.reset(plan);
+        let mut places = vec![0; plan.conditions.len()];
+        for (standing, place) in base.scores.standings.iter().zip(1..) {
+            places[standing.condition as usize] = place;
+        }
+        let mut considered = vec![0; plan.rules.len() / 64 + 1];
+        for &rule in &base.scores.considered {
+            considered[rule as usize / 64] |= 1 << (rule % 64);
+        }
         Self {
             plan,
             base,
@@ -89,10 +103,13 @@ impl<'a> Supposing<'a> {
             weighted: sum,
             facts: base.facts.clone(),
             work,
+            places,
+            considered,
             moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
             answers: Answers::default(),
+            sums: Vec::new(),
         }
     }
 
@@ -122,7 +139,9 @@ impl<'a> Supposing<'a> {
         let first_place = self.base.scores.first_place();
         let before = self.base.scores.sums.total();
         let (mut changes, mut highest) = (false, self.urgency);
-        let (mut rising, mut total, mut expected) = (0.0, 0.0, 0.0);
+        let (mut rising, mut total) = (0.0, 0.0);
+        let mut sums = std::mem::take(&mut self.sums);
+        sums.clear();
         for (assumed, told) in answers.iter() {
             let after = self.after(told);
             let likely = (assumed * after.odds.value() / before.value()).clamp(0.01, 0.99);
@@ -132,12 +151,17 @@ impl<'a> Supposing<'a> {
                 rising += likely;
             }
             total += likely;
-            expected += likely * entropy(after.odds, after.weighted);
+            sums.push((likely, after.odds, after.weighted));
         }
         self.answers = answers;
         let danger = (highest > self.urgency && highest >= Urgency::Urgent).then_some(highest);
-        let gain = entropy(before, self.weighted) - expected / total;
-        changes.then(|| Worth { danger, rise: rising / total, gain })
+        let worth = changes.then(|| {
+            let expected =
+                sums.iter().fold(0.0, |sum, &(likely, odds, weighted)| sum + likely * entropy(odds, weighted));
+            Worth { danger, rise: rising / total, gain: entropy(before, self.weighted) - expected / total }
+        });
+        self.sums = sums;
+        worth
     }
 
     fn after(&mut self, told: &[(u32, Truth)]) -> After {
@@ -158,7 +182,7 @@ impl<'a> Supposing<'a> {
         // Rules that could say something already, and look at what changed; and those that can only now.
         for &(atom, _) in self.facts.heard_since(mark) {
             for &rule in plan.index.rules_of.of(atom) {
-                if base.considered.binary_search(&rule).is_ok() {
+                if self.considered[rule as usize / 64] & (1 << (rule % 64)) != 0 {
                     self.work.rules.mark(rule);
                 }
             }
@@ -172,7 +196,7 @@ impl<'a> Supposing<'a> {
         let condition_of = |rule: u32| plan.index.speakers[rule as usize].condition;
         for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
             if let Some(now) = self.standing(condition_of(rules[0]), rules) {
-                moving.put(plan, base, &now);
+                moving.put(plan, self.before(now.condition), &now);
                 self.moved.push((now.condition, now.is_supported().then(|| rank(plan, &now))));
             }
         }
@@ -190,21 +214,46 @@ impl<'a> Supposing<'a> {
         }
     }
 
-    /// Where a condition would stand; `None` where it stands already.
+    /// Where a condition stands, if a rule of it was heard.
+    fn before(&self, condition: u32) -> Option<&'a Standing> {
+        let place = self.places[condition as usize].checked_sub(1)?;
+        Some(&self.base.scores.standings[place as usize])
+    }
+
+    /// What was heard of a condition.
+    fn heard_before(&self, condition: u32) -> &'a [Heard] {
+        let place = self.places[condition as usize] as usize;
+        if place == 0 {
+            return &[];
+        }
+        let scores = &self.base.scores;
+        let end = scores.standings.get(place).map_or(scores.heard.len(), |next| next.heard as usize);
+        &scores.heard[scores.standings[place - 1].heard as usize..end]
+    }
+
+    /// Where a condition would stand; `None` where it stands already. The rules are ascending, and so is what was heard.
     fn standing(&mut self, condition: u32, rules: &[u32]) -> Option<Standing> {
         let plan = self.plan;
-        let before = self.base.scores.heard_of(condition);
+        let before = self.heard_before(condition);
         self.heard.clear();
-        let mut kept = before.iter().filter(|heard| rules.binary_search(&heard.rule).is_err()).peekable();
+        let (mut next, mut changes) = (0, false);
         for &rule in rules {
-            while let Some(heard) = kept.next_if(|heard| heard.rule < rule) {
-                self.heard.push(*heard);
+            while next < before.len() && before[next].rule < rule {
+                self.heard.push(before[next]);
+                next += 1;
             }
+            let was = before.get(next).filter(|heard| heard.rule == rule);
+            next += usize::from(was.is_some());
             let speaker = &plan.index.speakers[rule as usize];
-            self.heard.extend(Heard::of(rule, speaker, self.facts.evidence(plan, rule, speaker)));
+            let is = Heard::of(rule, speaker, self.facts.evidence(plan, rule, speaker));
+            changes |= is.as_ref() != was;
+            self.heard.extend(is);
         }
-        self.heard.extend(kept);
-        (self.heard != before).then(|| self.work.families.standing(plan, condition, &self.heard))
+        if !changes {
+            return None;
+        }
+        self.heard.extend_from_slice(&before[next..]);
+        Some(self.work.families.standing(plan, condition, &self.heard))
     }
 
     /// The urgency that the red flags of the group would demand, and whether one above the urgency would come up. A flag has
@@ -257,8 +306,7 @@ struct Moving {
 }
 
 impl Moving {
-    fn put(&mut self, plan: &Plan, base: &Scores, now: &Standing) {
-        let before = base.standing(now.condition);
+    fn put(&mut self, plan: &Plan, before: Option<&Standing>, now: &Standing) {
         let score = before.map_or(plan.index.standings[now.condition as usize].prior, |before| before.score);
         if score != now.score {
             self.sums.replace(plan, now.condition, before.map(|before| before.score), now.score);
