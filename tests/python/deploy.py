@@ -31,8 +31,6 @@ DEPLOY = ROOT / "deploy"
 SCRIPTS = pathlib.Path(sysconfig.get_path("scripts"))
 KUBERNETES = "1.33"
 WAIT_SECONDS = 20
-# With a start that differs, a process is in a namespace of its own, where it is nobody and can change no file of others.
-NOBODY = ["unshare", "--user"]
 
 CHECKS = []
 
@@ -81,13 +79,20 @@ def dockerfile(_world):
     output(SCRIPTS / "hadolint", DEPLOY / "Dockerfile")
 
 
+def as_nobody(root):
+    """How a process is started that sees this folder and nothing else, and is not root."""
+    if subprocess.run(["unshare", "--user", "true"], capture_output=True, timeout=60, check=False).returncode == 0:
+        return ["unshare", "--user", f"--root={root}", "--wd=/"]
+    return ["chroot", "--userspec=65532:65532", root]
+
+
 @check("in the root folder of the image, with nothing else there and as nobody, it serves, is healthy and stops with 0")
 def image(world):
     root = world.folder / "image"
     output(DEPLOY / "image-root", world.binary, root)
     files = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     assert "usr/bin/rubor" in files and not any(name.endswith("sh") for name in files), f"in the image: {files}"
-    inside = [*NOBODY, f"--root={root}", "--wd=/", "/usr/bin/rubor"]
+    inside = [*as_nobody(root), "/usr/bin/rubor"]
     environment = {"RUBOR_LOG_FORMAT": "json"}
     command = [*inside, "serve", "--listen", "127.0.0.1:0", "--admin", ""]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
