@@ -94,18 +94,19 @@ def image(world):
     assert "usr/bin/rubor" in files and not any(name.endswith("sh") for name in files), f"in the image: {files}"
     inside = [*as_nobody(root), "/usr/bin/rubor"]
     environment = {"RUBOR_LOG_FORMAT": "json"}
-    command = [*inside, "serve", "--listen", "127.0.0.1:0", "--admin", ""]
+    command = [*inside, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     server = subprocess.Popen(command, env=environment, text=True, **streams)
     try:
-        seen, address = [], None
-        while address is None:
+        seen, serving = [], None
+        while serving is None:
             line = server.stdout.readline()
             assert line, f"it did not start: {''.join(seen)}"
             seen.append(line)
             entry = json.loads(line) if line.startswith("{") else {}
-            address = entry.get("listen") if entry.get("message") == "serving" else None
-        output(*inside, "healthcheck", address)
+            serving = entry if entry.get("message") == "serving" else None
+        output(*inside, "healthcheck", serving["listen"])
+        output(*inside, "healthcheck", f"http://{serving['admin']}")
         server.send_signal(signal.SIGTERM)
         assert server.wait(WAIT_SECONDS) == 0, f"exit code {server.returncode}"
     finally:
@@ -165,7 +166,9 @@ def manifests_meet(world):
 
     seconds = lambda name: int(settings[name].removesuffix("s"))  # noqa: E731
     grace = pod["spec"]["terminationGracePeriodSeconds"]
-    assert seconds("RUBOR_DRAIN_PAUSE") + seconds("RUBOR_DRAIN_TIMEOUT") < grace, "it would be killed while it drains"
+    # And some seconds for the last lines of the logs.
+    drain = seconds("RUBOR_DRAIN_PAUSE") + seconds("RUBOR_DRAIN_TIMEOUT")
+    assert drain + 5 < grace, "it would be killed while it drains"
     assert objects["HorizontalPodAutoscaler", "rubor"]["spec"]["minReplicas"] >= 3, "fewer than three replicas"
 
 

@@ -413,9 +413,10 @@ def run(folder, binary, rules):
             assert CANARY not in text, f"{log.name} repeats what was sent"
             assert "panic" not in text, f"{log.name} tells of a panic"
     except BaseException:
-        if envoy is not None:
-            lines = envoy.log.read_text(errors="replace").splitlines()
-            print("Envoy's log:", *[line for line in lines if not line.startswith("{")][-40:], sep="\n")
+        for log in sorted(folder.rglob("*.log")):
+            # Without what Envoy writes of each call.
+            lines = [line for line in log.read_text(errors="replace").splitlines() if '"attempts"' not in line]
+            print(f"--- the end of {log.relative_to(folder)}:", *lines[-20:], sep="\n")
         raise
     finally:
         for replica in replicas:
