@@ -526,14 +526,15 @@ impl tonic::codegen::Service<tonic::codegen::http::Request<tonic::body::Body>> f
 
 #[tokio::test]
 async fn a_panic_is_internal_and_not_quoted() {
-    use rubor::grpc::guard::{Gate, GuardLayer, Patience, answer_panic};
+    use rubor::grpc::gate::{Gate, Room};
+    use rubor::grpc::guard::{GuardLayer, Patience, answer_panic};
     use tonic::codegen::Service as _;
     use tower::Layer as _;
     let rules = Rules::small();
     let metrics = std::sync::Arc::new(rubor::observe::metrics::Metrics::new(rules.keeper()));
     let patience = Patience { call: Duration::from_secs(30), stream: Duration::from_secs(30) };
     let guard = GuardLayer {
-        gate: std::sync::Arc::new(Gate::new(1, 1)),
+        gate: std::sync::Arc::new(Gate::new(Room { calls: 1, streams: 1, work: 1 })),
         access: std::sync::Arc::default(),
         patience,
         metrics: std::sync::Arc::clone(&metrics),

@@ -204,7 +204,7 @@ fn flags_go_before_the_environment_before_the_file_before_defaults() {
         "no-reflection: true  # file",
         "allow-plaintext: false  # default",
         "jwt-algorithms: [RS256, ES256]  # default",
-        "max-in-flight: 1024  # default",
+        "max-in-flight: 256  # default",
         "# tls-cert: not set",
     ] {
         assert!(said.lines().any(|shown| shown == line), "`{line}` is not in\n{said}");

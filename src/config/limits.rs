@@ -7,6 +7,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::time_above_zero;
+use crate::grpc::gate::Room;
+
+/// How many calls may be at work for each core where nothing else is asked for: some milliseconds.
+const WORK_PER_CORE: usize = 8;
 
 /// Limits of `rubor serve`.
 #[derive(Debug, Clone, Args)]
@@ -14,14 +18,18 @@ use super::time_above_zero;
 pub struct LimitArgs {
     /// How many calls may be in flight; more are refused at once, to be tried elsewhere
     #[arg(
-        long, env = "RUBOR_MAX_IN_FLIGHT", value_name = "COUNT", default_value = "1024",
+        long, env = "RUBOR_MAX_IN_FLIGHT", value_name = "COUNT", default_value = "256",
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub max_in_flight: u32,
 
+    /// How many calls may have a core or wait for one; beyond a burst, more are refused [default: 8 a core]
+    #[arg(long, env = "RUBOR_MAX_AT_WORK", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_at_work: Option<u32>,
+
     /// How many streams may be open, apart from calls in flight
     #[arg(
-        long, env = "RUBOR_MAX_STREAMS", value_name = "COUNT", default_value = "256",
+        long, env = "RUBOR_MAX_STREAMS", value_name = "COUNT", default_value = "128",
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     pub max_streams: u32,
@@ -74,4 +82,18 @@ pub struct LimitArgs {
     /// How long it may take to say so
     #[arg(long, env = "RUBOR_KEEPALIVE_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = time_above_zero)]
     pub keepalive_timeout: Duration,
+}
+
+impl LimitArgs {
+    /// How much is let in at once.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Room {
+            calls: count(self.max_in_flight),
+            streams: count(self.max_streams),
+            work: self.max_at_work.map_or(cores * WORK_PER_CORE, count),
+        }
+    }
 }

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError, http};
 use tonic::{Code, Status};
 use tower::Layer;
 
+use super::gate::{Gate, Place};
 use super::limits;
 use super::origin::Origin;
 use super::status::Problem;
@@ -25,41 +26,9 @@ use crate::access::{Access, Caller, Peer};
 use crate::observe::metrics::Metrics;
 use crate::observe::traffic::Opened;
 
-/// Lets calls in, up to a number, until it is shut. Streams, which may stay open, are counted apart.
-#[derive(Debug)]
-pub struct Gate {
-    calls: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
-    shut: watch::Sender<bool>,
-}
-
-impl Gate {
-    /// A gate for so many calls and so many streams at once.
-    #[must_use]
-    pub fn new(max_in_flight: usize, max_streams: usize) -> Self {
-        let places = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
-        Self { calls: places(max_in_flight), streams: places(max_streams), shut: watch::Sender::new(false) }
-    }
-
-    /// Lets no further call in. Those inside go on.
-    pub fn shut(&self) {
-        self.shut.send_replace(true);
-    }
-
-    /// Becomes true when the gate is shut.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<bool> {
-        self.shut.subscribe()
-    }
-
-    fn enter(&self, method: Method) -> Result<OwnedSemaphorePermit, Problem> {
-        if *self.shut.borrow() {
-            return Err(Problem::Draining);
-        }
-        let places = if method.is_stream { &self.streams } else { &self.calls };
-        Arc::clone(places).try_acquire_owned().map_err(|_| Problem::Busy)
-    }
-}
+/// How long a caller waits to hear that the server is full. One that asks again at once would else take the time of those
+/// who are let in.
+const REFUSAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long calls may take, whatever their callers say.
 #[derive(Debug, Clone, Copy)]
@@ -150,7 +119,7 @@ pub struct Call {
     started: Instant,
     code: Mutex<Option<Code>>,
     _opened: Opened,
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Call {
@@ -241,18 +210,22 @@ struct Admission {
     method: Method,
     started: Instant,
     opened: Opened,
-    permit: Result<Option<OwnedSemaphorePermit>, Problem>,
+    /// `None` for what needs no place.
+    place: Result<Option<Place>, Problem>,
 }
 
 impl GuardLayer {
     fn admit(&self, request: &http::Request<Body>) -> Admission {
         let method = scope::method(request.uri().path());
         // Health and reflection answer when the server is full or draining: that is when they are asked.
-        let permit = if method.scope.is_none() { Ok(None) } else { self.gate.enter(method).map(Some) };
-        if matches!(permit, Err(Problem::Busy)) {
-            self.metrics.traffic().call_shed(if method.is_stream { "streams" } else { "in_flight" });
-        }
-        Admission { method, started: Instant::now(), opened: self.metrics.traffic().call_opened(), permit }
+        let place = if method.scope.is_none() { Ok(None) } else { self.gate.enter(method).map(Some) };
+        let place = place.map_err(|(problem, limit)| {
+            if problem == Problem::Busy {
+                self.metrics.traffic().call_shed(limit);
+            }
+            problem
+        });
+        Admission { method, started: Instant::now(), opened: self.metrics.traffic().call_opened(), place }
     }
 
     /// Who calls; the token goes no further than this.
@@ -278,12 +251,12 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<StdError>,
 {
-    let Admission { method, started, opened, permit } = admission;
+    let Admission { method, started, opened, place } = admission;
     let largest = limits::message_bytes(request.uri().path());
     // Under load, who is refused anyway costs no check of a token.
-    let admitted = permit.and_then(|permit| Ok((permit, around.caller(method, &mut request)?)));
-    let (permit, caller, refused) = match admitted {
-        Ok((permit, caller)) => (permit, Some(caller.name), None),
+    let admitted = place.and_then(|place| Ok((place, around.caller(method, &mut request)?)));
+    let (place, caller, refused) = match admitted {
+        Ok((place, caller)) => (place, Some(caller.name), None),
         Err(problem) => (None, None, Some(problem)),
     };
     let origin = Arc::new(Origin::read(request.headers(), caller));
@@ -294,16 +267,24 @@ where
         started,
         code: Mutex::new(None),
         _opened: opened,
-        _permit: permit,
+        _place: place.as_ref().map(Place::held),
     };
     let call = Arc::new(call);
     if let Some(problem) = refused {
+        if problem == Problem::Busy {
+            tokio::time::sleep(REFUSAL_PAUSE).await;
+        }
         return Ok(origin.named(refuse(&call, problem)));
     }
     let deadline = Deadline::read(request.headers(), method, around.patience);
     request.extensions_mut().insert(deadline.clone());
     request.extensions_mut().insert(Arc::clone(&call));
     request.extensions_mut().insert(Arc::clone(&origin));
+    // The call is at work until there is an answer, but for the time that its message takes to arrive.
+    let (_work, request) = match place {
+        Some(place) => place.at_work(request),
+        None => (None, request),
+    };
     let response = tokio::select! {
         biased;
         response = inner.call(request) => mend(response?.map(Body::new), largest),
@@ -349,7 +330,7 @@ fn mend(response: http::Response<Body>, largest: usize) -> http::Response<Body> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Gate, Problem, scope, timeout};
+    use super::timeout;
     use std::time::Duration;
 
     #[test]
@@ -360,19 +341,5 @@ mod tests {
         for wrong in ["", "m", "5", "-1S", "123456789S", "1é"] {
             assert_eq!(timeout(wrong), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_gate_lets_so_many_in_and_none_when_shut() {
-        let call = scope::method("/rubor.v1.TriageService/Evaluate");
-        let stream = scope::method("/rubor.v1.TriageService/EvaluateStream");
-        let gate = Gate::new(1, 1);
-        let inside = gate.enter(call).expect("room for one");
-        assert_eq!(gate.enter(call).err(), Some(Problem::Busy));
-        assert!(gate.enter(stream).is_ok(), "streams do not take the place of calls, nor calls that of streams");
-        drop(inside);
-        assert!(gate.enter(call).is_ok());
-        gate.shut();
-        assert_eq!(gate.enter(call).err(), Some(Problem::Draining));
     }
 }

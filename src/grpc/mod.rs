@@ -5,6 +5,7 @@
 
 mod cases;
 pub mod convert;
+pub mod gate;
 pub mod guard;
 pub mod json;
 pub mod limits;

@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::guard::{Call, Deadline, Gate};
+use super::gate::Gate;
+use super::guard::{Call, Deadline};
 use super::origin::Origin;
 use super::proto::knowledge_service_server::KnowledgeService;
 use super::status::Problem;

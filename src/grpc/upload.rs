@@ -103,7 +103,7 @@ impl Seat {
 #[cfg(test)]
 mod tests {
     use super::{Arc, Body, Duration, Infallible, Knowledge, Service as _, Services, Status, http, limits};
-    use crate::grpc::guard::Gate;
+    use crate::grpc::gate::{Gate, Room};
     use crate::observe::metrics::Metrics;
     use crate::store::RuleSource;
     use crate::store::keeper::Keeper;
@@ -121,7 +121,8 @@ mod tests {
         let keeper = Keeper::open(RuleSource::Embedded).unwrap_or_else(|_| panic!("the rules inside are good"));
         let keeper = Arc::new(keeper);
         let metrics = Arc::new(Metrics::new(Arc::clone(&keeper)));
-        let services = Services::new(keeper, None, metrics, Arc::new(Gate::new(1, 1)));
+        let services =
+            Services::new(keeper, None, metrics, Arc::new(Gate::new(Room { calls: 1, streams: 1, work: 1 })));
         let mut knowledge = Knowledge { arrival: Duration::from_millis(50), ..services.knowledge() };
         // It says nothing, and does not end.
         let silent = || Body::new(axum::body::Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>()));

@@ -9,7 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::guard::{Call, Deadline, Gate};
+use super::gate::Gate;
+use super::guard::{Call, Deadline};
 use super::status::Problem;
 use super::{proto, report, stream};
 use crate::store::keeper::Keeper;

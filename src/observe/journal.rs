@@ -9,9 +9,11 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
+use prost::Message;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -23,6 +25,8 @@ use crate::grpc::proto;
 
 /// How many entries may wait to be written.
 const QUEUE: usize = 4096;
+/// How many bytes of requests and answers may wait, of which there are only few in a log of decisions.
+const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// How long a written line may wait to leave the process.
 const FLUSH: Duration = Duration::from_millis(200);
 /// How long the end of the process waits for what is still in the queue.
@@ -58,8 +62,15 @@ pub struct Wanted {
     pub requests: Option<PathBuf>,
 }
 
+/// An entry on its way to the thread that writes.
+struct Kept {
+    at: SystemTime,
+    entry: Entry,
+    size: usize,
+}
+
 enum Order {
-    Keep(Box<(SystemTime, Entry)>),
+    Keep(Box<Kept>),
     Reopen,
     Finish(SyncSender<()>),
 }
@@ -67,6 +78,8 @@ enum Order {
 /// The door to the thread that writes.
 pub struct Journal {
     orders: SyncSender<Order>,
+    /// How many bytes wait in the queue.
+    queued: Arc<AtomicUsize>,
     traffic: Arc<Traffic>,
     wanted: Wanted,
 }
@@ -101,12 +114,13 @@ impl Journal {
             );
         }
         let (orders, queue) = sync_channel(QUEUE);
-        let writer = Writer { outcomes: wanted.outcomes, decisions, requests };
+        let queued = Arc::new(AtomicUsize::new(0));
+        let writer = Writer { outcomes: wanted.outcomes, decisions, requests, queued: Arc::clone(&queued) };
         std::thread::Builder::new()
             .name("journal".into())
             .spawn(move || writer.run(&queue))
             .map_err(|error| format!("cannot start a thread: {error}"))?;
-        Ok(Some(Arc::new(Self { orders, traffic, wanted })))
+        Ok(Some(Arc::new(Self { orders, queued, traffic, wanted })))
     }
 
     /// Whether whole requests and answers are wanted.
@@ -117,7 +131,13 @@ impl Journal {
 
     /// Keeps an entry, if there is room. Never waits.
     pub fn keep(&self, entry: Entry) {
-        if self.orders.try_send(Order::Keep(Box::new((SystemTime::now(), entry)))).is_err() {
+        let size = entry.request.as_ref().map_or(0, Message::encoded_len)
+            + entry.response.as_ref().map_or(0, |response| response.encoded_len());
+        let before = self.queued.fetch_add(size, Ordering::Relaxed);
+        let kept = Order::Keep(Box::new(Kept { at: SystemTime::now(), entry, size }));
+        let is_kept = before + size <= QUEUED_BYTES && self.orders.try_send(kept).is_ok();
+        if !is_kept {
+            self.queued.fetch_sub(size, Ordering::Relaxed);
             for (log, path) in [("decisions", &self.wanted.decisions), ("requests", &self.wanted.requests)] {
                 if path.is_some() {
                     self.traffic.line_dropped(log);
@@ -144,6 +164,7 @@ struct Writer {
     outcomes: bool,
     decisions: Option<Sink>,
     requests: Option<Sink>,
+    queued: Arc<AtomicUsize>,
 }
 
 impl Writer {
@@ -151,8 +172,9 @@ impl Writer {
         loop {
             match queue.recv_timeout(FLUSH) {
                 Ok(Order::Keep(kept)) => {
-                    let (at, entry) = *kept;
-                    self.write(at, entry);
+                    let Kept { at, entry, size } = *kept;
+                    self.queued.fetch_sub(size, Ordering::Relaxed);
+                    self.write(at, &entry);
                 }
                 Ok(Order::Reopen) => self.sinks().for_each(Sink::reopen),
                 Ok(Order::Finish(done)) => {
@@ -172,10 +194,10 @@ impl Writer {
         self.decisions.iter_mut().chain(self.requests.iter_mut())
     }
 
-    fn write(&mut self, at: SystemTime, entry: Entry) {
+    fn write(&mut self, at: SystemTime, entry: &Entry) {
         let time = prost_types::Timestamp::from(at).to_string();
         if let Some(sink) = &mut self.decisions {
-            sink.line(&decision(&time, &entry, self.outcomes));
+            sink.line(&decision(&time, entry, self.outcomes));
         }
         if let (Some(sink), Some(request)) = (&mut self.requests, &entry.request) {
             let line = json!({

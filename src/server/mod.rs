@@ -34,7 +34,8 @@ use tower_http::cors::CorsLayer;
 use crate::access::Access;
 use crate::access::watched::Look;
 use crate::config::{AccessArgs, LimitArgs, ServeArgs};
-use crate::grpc::guard::{self, Gate, GuardLayer, Patience};
+use crate::grpc::gate::Gate;
+use crate::grpc::guard::{self, GuardLayer, Patience};
 use crate::grpc::proto;
 use crate::grpc::service::Services;
 use crate::observe::journal::Journal;
@@ -146,8 +147,7 @@ pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, Str
     if let Some(journal) = &journal {
         helpers.push(tokio::spawn(signals::at_hangup(Arc::clone(journal))?));
     }
-    let count = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
-    let gate = Arc::new(Gate::new(count(args.limits.max_in_flight), count(args.limits.max_streams)));
+    let gate = Arc::new(Gate::new(args.limits.room()));
     let ready = watch::Sender::new(true);
     let mut admin_address = None;
     if !args.admin.is_empty() {

@@ -296,7 +296,9 @@ impl Builder<'_> {
             return false;
         }
         let frame = self.frames.last();
-        if frame.is_some_and(|frame| frame.node.kind == Kind::Map && (self.waiting.len() - frame.start) % 2 == 0) {
+        if frame
+            .is_some_and(|frame| frame.node.kind == Kind::Map && (self.waiting.len() - frame.start).is_multiple_of(2))
+        {
             let Some(text) = text else {
                 self.refuse(span, "a key must be plain text", "write `name: value`");
                 return false;
