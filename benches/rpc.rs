@@ -1,6 +1,7 @@
 //! `Evaluate` beside a call that does nothing, over real sockets: requests a second, latencies, and the server's CPU.
 //!
-//! `cargo bench --bench rpc`, and after it a number of rules to try a synthetic pack of that size. The call that does
+//! `cargo bench --bench rpc`, and after it a number of rules to try a synthetic pack of that size, `reload RULES` for
+//! latencies while rules are reloaded, or `stream` for one stream beside one call at a time. The call that does
 //! nothing decodes the request, clones a stored answer of the same size and encodes it, in the same process, with the
 //! same allocator and runtime, and with nothing of ours around it. The two alternate within one run. The server is a
 //! process of its own, so that its CPU is its own: the scheduler's count of nanoseconds, over all its threads.
@@ -14,6 +15,7 @@ mod synthetic;
 use prost::Message as _;
 use rubor::config::ServeArgs;
 use rubor::engine::submission;
+use rubor::grpc::proto::knowledge_service_client::KnowledgeServiceClient;
 use rubor::grpc::proto::observation::Value;
 use rubor::grpc::proto::triage_service_server::{TriageService, TriageServiceServer};
 use rubor::grpc::{proto, service};
@@ -50,6 +52,8 @@ fn main() {
             let pack = Synthetic::new(size.parse().expect("a number"), 0.8, 0);
             write(&pack, Path::new(folder));
         }
+        ["reload", size] => reload(size),
+        ["stream"] => stream(&shipped()),
         [] => run("the shipped pack", Path::new("rules"), &shipped()),
         sizes => {
             for size in sizes {
@@ -288,6 +292,15 @@ impl Server {
     }
 }
 
+impl Server {
+    fn end(self) {
+        for mut child in self.other.into_iter().chain([self.child]) {
+            child.kill().expect("the server runs");
+            child.wait().expect("it ends");
+        }
+    }
+}
+
 fn cpu_of(server: &Child) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).expect("the server runs");
     let of = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
@@ -306,14 +319,7 @@ struct Figures {
 }
 
 fn run(title: &str, rules: &Path, requests: &[proto::EvaluateRequest]) {
-    let file = std::env::temp_dir().join(format!("rubor-rpc-requests-{}", std::process::id()));
-    std::fs::write(
-        &file,
-        requests.iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect::<Vec<u8>>(),
-    )
-    .expect("requests");
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let (runtime, file) = (client_runtime(), stored(requests));
     let server = Server::start(rules, &file, &runtime);
     let requests: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
     println!("## {title}: {} requests of 15 observations, answers of {} bytes\n", requests.len(), server.size);
@@ -348,10 +354,7 @@ fn run(title: &str, rules: &Path, requests: &[proto::EvaluateRequest]) {
         );
     }
     println!();
-    for mut child in server.other.into_iter().chain([server.child]) {
-        child.kill().expect("the server runs");
-        child.wait().expect("it ends");
-    }
+    server.end();
     std::fs::remove_file(file).expect("the requests go again");
 }
 
@@ -362,6 +365,114 @@ fn report(in_flight: usize, name: &str, mut figures: Figures) -> [f64; 4] {
     let (rate, cpu) = (median(figures.a_second), median(figures.cpu));
     println!("| {in_flight} | {name} | {rate:.0} | {:.0} us | {:.0} us | {:.1} us |", p50 * 1e6, p99 * 1e6, cpu * 1e6);
     [rate, p50, p99, cpu]
+}
+
+/// Latencies while the rules are reloaded again and again, beside those while they are not; every call must be answered.
+fn reload(size: &str) {
+    let rules = size.parse().expect("a number of rules");
+    let pack = Synthetic::new(rules, 0.8, REQUESTS);
+    let folder = std::env::temp_dir().join(format!("rubor-reload-{}-{size}", std::process::id()));
+    write(&pack, &folder);
+    let requests: Vec<_> = pack.requests.iter().map(|told| told_of(&pack, told)).collect();
+    let (runtime, file) = (client_runtime(), stored(&requests));
+    let server = Server::start(&folder, &file, &runtime);
+    let requests: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
+    println!("| {size} rules | calls | p50 | p90 | p99 | worst |\n|---|---|---|---|---|---|");
+    for (round, name) in ["quiet", "reloading", "quiet", "reloading"].into_iter().enumerate() {
+        let mut latencies = Vec::new();
+        let mut loading = None;
+        if name == "reloading" {
+            let header = folder.join("pack.yaml");
+            let text = std::fs::read_to_string(&header).expect("a header");
+            std::fs::write(&header, format!("{text}# change {round}\n")).expect("a changed header");
+            let mut client = KnowledgeServiceClient::new(server.ours[3].clone());
+            loading = Some(runtime.spawn(async move { client.reload_rules(proto::ReloadRulesRequest {}).await }));
+        }
+        let start = Instant::now();
+        while loading.as_ref().map_or(start.elapsed() < Duration::from_secs(6), |loading| !loading.is_finished()) {
+            latencies.extend(runtime.block_on(window(&server.ours[..2], &requests, 4)));
+        }
+        if let Some(loading) = loading {
+            runtime.block_on(loading).expect("a task").expect("the rules are good");
+        }
+        latencies.sort_by(f64::total_cmp);
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize] * 1e6;
+        println!(
+            "| {name}, {:.1} s | {} | {:.0} us | {:.0} us | {:.0} us | {:.0} us |",
+            start.elapsed().as_secs_f64(),
+            latencies.len(),
+            at(0.5),
+            at(0.9),
+            at(0.99),
+            at(1.0)
+        );
+    }
+    server.end();
+    std::fs::remove_dir_all(&folder).expect("the pack goes again");
+    std::fs::remove_file(file).expect("the requests go again");
+}
+
+/// One connection: one call in flight, beside a stream with many items in flight.
+fn stream(requests: &[proto::EvaluateRequest]) {
+    let (runtime, file) = (client_runtime(), stored(requests));
+    let server = Server::start(Path::new("rules"), &file, &runtime);
+    let bytes: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
+    println!("| one connection | answers/s |\n|---|---|");
+    let mut rates: [Vec<f64>; 2] = Default::default();
+    for round in 0..=ROUNDS {
+        let start = Instant::now();
+        let calls = runtime.block_on(window(&server.ours[..1], &bytes, 1)).len() as f64 / start.elapsed().as_secs_f64();
+        let items = runtime.block_on(items(server.ours[0].clone(), requests.to_vec()));
+        if round > 0 {
+            rates[0].push(calls);
+            rates[1].push(items);
+        }
+    }
+    let [calls, items] = rates.map(median);
+    println!(
+        "| one call in flight | {calls:.0} |\n| `EvaluateStream` | {items:.0} |\n| ratio | {:.2}x |",
+        items / calls
+    );
+    server.end();
+    std::fs::remove_file(file).expect("the requests go again");
+}
+
+/// Answers a second over one stream.
+async fn items(channel: Channel, requests: Vec<proto::EvaluateRequest>) -> f64 {
+    let (sender, receiver) = tokio::sync::mpsc::channel(32);
+    tokio::spawn(async move {
+        let end = Instant::now() + WINDOW;
+        for request in requests.iter().cycle() {
+            let item = proto::EvaluateStreamRequest { request: Some(request.clone()) };
+            if Instant::now() > end || sender.send(prost::Message::encode_to_vec(&item)).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.expect("the server is there");
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static("/rubor.v1.TriageService/EvaluateStream");
+    let items = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let start = Instant::now();
+    let mut answers: Streaming<usize> =
+        client.streaming(Request::new(items), path, Raw).await.expect("a stream").into_inner();
+    let mut count = 0.0;
+    while answers.message().await.expect("an answer").is_some() {
+        count += 1.0;
+    }
+    count / start.elapsed().as_secs_f64()
+}
+
+fn client_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+/// A file of requests for the server.
+fn stored(requests: &[proto::EvaluateRequest]) -> PathBuf {
+    let file = std::env::temp_dir().join(format!("rubor-rpc-requests-{}", std::process::id()));
+    let bytes: Vec<u8> = requests.iter().flat_map(prost::Message::encode_length_delimited_to_vec).collect();
+    std::fs::write(&file, bytes).expect("requests");
+    file
 }
 
 fn median(mut list: Vec<f64>) -> f64 {

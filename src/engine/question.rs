@@ -215,7 +215,8 @@ impl Asking<'_> {
         let candidates = (0..self.plan.findings().len()).map(FindingIndex);
         candidates
             .filter(|&finding| {
-                self.askable(group, finding) && (waited_for.contains(&finding) || supposing.could_tell(finding))
+                self.askable(group, finding)
+                    && (waited_for.contains(&finding) || (!supposing.is_idle(finding) && supposing.could_tell(finding)))
             })
             .collect::<Vec<_>>()
             .into_iter()

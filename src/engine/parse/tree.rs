@@ -363,6 +363,12 @@ impl Builder<'_> {
             );
         }
         let (before, _) = self.part_line(&span.start);
+        if before.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
+            // The reader takes some tabs for spaces.
+            let problem = self.syntax_error(&span.start, "");
+            self.found.push(problem);
+            return;
+        }
         if name.starts_with('?') || before.trim_end().ends_with('?') {
             self.refuse(span, "explicit keys (`? key`) are not used in rule files", "write `key: value`");
         }

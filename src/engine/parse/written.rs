@@ -385,7 +385,6 @@ mod tests {
             "0x",
             "0o",
             "+",
-            "-",
             ".",
         ];
         for text in texts {

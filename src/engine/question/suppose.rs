@@ -7,12 +7,13 @@ use super::super::evaluate::flag::{FlagState, Flagged, deciding, flagged};
 use super::super::evaluate::reading::Facts;
 use super::super::evaluate::score::{Heard, OddsSums, Rank, Standing, rank};
 use super::super::evaluate::{Evaluation, GroupEvaluation, Work};
-use super::super::odds::{Sum, entropy, weighted};
+use super::super::odds::{Sum, entropy, odds, weighted};
 use super::super::plan::program::to_u32;
 use super::super::plan::{Plan, Test};
 use super::super::truth::Truth;
 use super::super::urgency::Urgency;
 use super::super::vocabulary::{FindingIndex, Kind};
+use super::super::weight::Weight;
 use std::cmp::Reverse;
 
 /// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
@@ -44,6 +45,10 @@ pub struct Supposing<'a> {
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
     answers: Answers,
+    /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
+    slack: f64,
+    /// Conditions that a finding is evidence of, each with the weight that it can bring or take.
+    reached: Vec<(u32, i32)>,
     /// For each answer how likely it is, and the two sums after it.
     sums: Vec<(f64, Sum, Sum)>,
 }
@@ -92,7 +97,7 @@ impl<'a> Supposing<'a> {
         for &rule in &base.scores.considered {
             considered[rule as usize / 64] |= 1 << (rule % 64);
         }
-        Self {
+        let mut supposing = Self {
             plan,
             base,
             urgency: evaluation.urgency,
@@ -109,8 +114,53 @@ impl<'a> Supposing<'a> {
             heard: Vec::new(),
             findings: Vec::new(),
             answers: Answers::default(),
+            slack: -1.0,
+            reached: Vec::new(),
             sums: Vec::new(),
+        };
+        let unchanged = supposing.after(&[]);
+        if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
+            supposing.slack = slack(plan, &base.scores.sums);
         }
+        supposing
+    }
+
+    /// Whether it is plain, without supposing anything, that no answer changes the urgency or the first place. A rule that
+    /// is not joint moves its condition by its own weights at most, whatever else is known. So nothing changes when a
+    /// finding tells no other finding and no red flag, when every condition that it moves stays below the first place, and
+    /// when all their odds together are too small to carry a sum of shares over a threshold. Whether the outcome is
+    /// determined rests on some condition that it does not move.
+    pub fn is_idle(&mut self, finding: FindingIndex) -> bool {
+        let (plan, scores) = (self.plan, &self.base.scores);
+        let (Some(first), true) = (scores.best, scores.determined > 0 && self.slack >= 0.0) else { return false };
+        let atoms = plan.finding_atoms[finding.0].clone();
+        let index = &plan.index;
+        if !index.tells_of.of_all(atoms.clone()).is_empty() || !index.flags_of.of_all(atoms.clone()).is_empty() {
+            return false;
+        }
+        self.reached.clear();
+        for &rule in index.rules_of.of_all(atoms) {
+            let speaker = &index.speakers[rule as usize];
+            if speaker.is_joint {
+                return false;
+            }
+            let most = speaker.if_true.0.saturating_abs().saturating_add(speaker.if_false.0.saturating_abs());
+            self.reached.push((speaker.condition, most));
+        }
+        self.reached.sort_unstable();
+        let (mut highest, mut count, mut determined) = (Weight(i32::MIN), 0.0, scores.determined);
+        for rules in self.reached.chunk_by(|a, b| a.0 == b.0) {
+            let condition = rules[0].0;
+            let before = self.before(condition);
+            if condition == first.2.0 {
+                return false;
+            }
+            determined -= usize::from(before.is_some_and(|before| before.families > 1));
+            let score = before.map_or(index.standings[condition as usize].prior, |before| before.score);
+            highest = rules.iter().fold(score, |score, (_, most)| score + Weight(*most)).max(highest);
+            count += 1.0;
+        }
+        count == 0.0 || (determined > 0 && highest < first.0 && count * odds(highest) < self.slack)
     }
 
     /// Whether any rule still waits for this finding.
@@ -296,6 +346,20 @@ impl<'a> Supposing<'a> {
         }
         (demanded, opens)
     }
+}
+
+/// How much odds may come or go, at any urgency, before a sum of shares can cross a threshold; a little less than that.
+fn slack(plan: &Plan, sums: &OddsSums) -> f64 {
+    let total = sums.total().value();
+    let mut slack = f64::INFINITY;
+    let mut sum = Sum::ZERO;
+    for level in Urgency::ALL.into_iter().rev() {
+        sum += sums.by_urgency[level.index()];
+        if let Some(act_at) = plan.header.act_at[level.index()] {
+            slack = slack.min((sum.value() - act_at * total).abs() / (1.0 + act_at));
+        }
+    }
+    slack * 0.99
 }
 
 /// Sums that follow conditions as they move.
