@@ -419,7 +419,7 @@ mod tests {
             };
             let request = proto::EvaluateRequest {
                 observations: observations.filter(yes_no).collect(),
-                options: Some(options.clone()),
+                options: Some(*options),
                 ..Default::default()
             };
             alike(pack, &request);

@@ -403,4 +403,31 @@ mod tests {
             assert_eq!(format!("{:?}", plain(text)), format!("{expected:?}"), "{text}");
         }
     }
+
+    /// Files of every kind, those included that are hard to read: folded text, quotes, several documents.
+    #[test]
+    fn whole_files_mean_what_they_do_elsewhere() {
+        use serde::Deserialize as _;
+        let files = [
+            include_str!("../../../rules/red-spots/pack.yaml"),
+            include_str!("../../../rules/red-spots/sources.yaml"),
+            include_str!("../../../rules/red-spots/findings/look.yaml"),
+            include_str!("../../../rules/red-spots/conditions/petechiae.yaml"),
+            include_str!("../../../rules/red-spots/red_flags/bleeding.yaml"),
+            include_str!("../../../rules/red-spots/cases/groups.yaml"),
+            include_str!("../../../rules/red-spots/cases/a04_petechiae.yaml"),
+            include_str!("../../../examples/sore-throat/pack.yaml"),
+            "a: |\n  two\n   lines\n\nb: >-\n  one\n  line\n\n  more\nc: \"\\u00e9\\t'x'\"\nd: 'it''s'\ne:\n  - [1, {f: ~}]\n  - \n",
+        ];
+        for text in files {
+            let (documents, found) = super::super::tree::build("file.yaml", text);
+            assert!(found.is_empty(), "{found:?}");
+            let here = documents.iter().map(|document| {
+                serde_yaml::Value::deserialize(super::Written::whole(document)).expect("any value can be read")
+            });
+            let elsewhere = serde_yaml::Deserializer::from_str(text)
+                .map(|document| serde_yaml::Value::deserialize(document).expect("valid YAML"));
+            assert_eq!(here.collect::<Vec<_>>(), elsewhere.collect::<Vec<_>>());
+        }
+    }
 }
