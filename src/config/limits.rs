@@ -10,7 +10,7 @@ use super::time_above_zero;
 use crate::grpc::gate::Room;
 
 /// How many calls may be at work for each core where nothing else is asked for: some milliseconds.
-const WORK_PER_CORE: usize = 8;
+const WORK_PER_CORE: usize = 32;
 
 /// Limits of `rubor serve`.
 #[derive(Debug, Clone, Args)]
@@ -23,7 +23,7 @@ pub struct LimitArgs {
     )]
     pub max_in_flight: u32,
 
-    /// How many calls may have a core or wait for one; beyond a burst, more are refused [default: 8 a core]
+    /// How many calls may have a core or wait for one; beyond a burst, more are refused [default: 32 a core]
     #[arg(long, env = "RUBOR_MAX_AT_WORK", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_at_work: Option<u32>,
 
