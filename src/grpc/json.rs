@@ -7,14 +7,16 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MessageDescriptor, SerializeOptions};
 use serde::{Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::sync::LazyLock;
 
 use super::proto;
 use crate::engine::suggest;
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).expect("the build wrote a valid descriptor set")
-});
+thread_local! {
+    /// One for each thread: every message counts its users of a shared one, and threads that convert side by side would
+    /// wait for that counter.
+    static POOL: DescriptorPool =
+        DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).expect("the build wrote a valid descriptor set");
+}
 
 /// A message that has a JSON form.
 pub trait JsonMessage: Message + Default {
@@ -31,7 +33,7 @@ macro_rules! json_messages {
 json_messages!(EvaluateRequest, EvaluateResponse, EvaluateStreamResponse, GetPackResponse, GetStatusResponse);
 
 fn descriptor<T: JsonMessage>() -> MessageDescriptor {
-    POOL.get_message_by_name(T::NAME).expect("every listed message is in the descriptor set")
+    POOL.with(|pool| pool.get_message_by_name(T::NAME)).expect("every listed message is in the descriptor set")
 }
 
 /// Reads a message from anything that serde can read: JSON text, or a value that was YAML before.
