@@ -54,11 +54,14 @@ pub fn next_questions(plan: &Plan, findings: &Findings, evaluation: &Evaluation,
     if evaluation.groups().iter().any(|group| group.fired_floor(plan) == emergency) {
         return (Vec::new(), true);
     }
-    let mut asking = Asking { plan, findings, evaluation, asked: Vec::new(), seen: BTreeSet::new() };
+    let most = most.max(1);
+    let mut asking = Asking { plan, findings, evaluation, most, asked: Vec::new(), seen: BTreeSet::new() };
     asking.screen();
     asking.two_kinds();
-    asking.red_flags();
-    if asking.asked.len() < most.max(1) {
+    if !asking.is_full() {
+        asking.red_flags();
+    }
+    if !asking.is_full() {
         asking.ranking();
     }
     let stop = asking.asked.is_empty();
@@ -69,6 +72,8 @@ struct Asking<'a> {
     plan: &'a Plan,
     findings: &'a Findings,
     evaluation: &'a Evaluation,
+    /// How many questions are wanted.
+    most: usize,
     asked: Vec<Asked>,
     seen: BTreeSet<(Ask, Option<usize>)>,
 }
@@ -77,6 +82,10 @@ impl Asking<'_> {
     fn askable(&self, group: usize, finding: FindingIndex) -> bool {
         let (told, facts) = (&self.findings.groups[group], &self.evaluation.groups()[group].facts);
         is_askable(self.plan, told, facts, finding, self.findings.reporter)
+    }
+
+    fn is_full(&self) -> bool {
+        self.asked.len() >= self.most
     }
 
     /// Adds a question once; questions about the person are asked once for all groups.
@@ -168,6 +177,9 @@ impl Asking<'_> {
         }
         let all: BTreeSet<(usize, FindingIndex)> = wanted.iter().map(|&(group, finding, _)| (group, finding)).collect();
         for &(group, finding, flag) in &wanted {
+            if self.is_full() {
+                return;
+            }
             let ask = self.by_box(group, finding, &|other| all.contains(&(group, other)));
             self.push(ask, group, Why::RedFlag(flag));
         }
