@@ -5,6 +5,7 @@
 
 mod family;
 mod index;
+mod reach;
 
 use super::answer::{Advice, Citation, SafetyNet};
 use super::check::Checked;
@@ -45,6 +46,7 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
         tells,
         atoms: &atoms,
         findings: used.len(),
+        finding_atoms: &finding_atoms,
         conditions: &conditions,
         rules: &rules,
         red_flags: &red_flags,

@@ -211,12 +211,25 @@ impl GroupEvaluation {
         self.scores.considered.clear();
         work.rules.drain_into(&mut self.scores.considered);
         self.weigh(plan, work);
-        plan.index.early_flags.iter().for_each(|&flag| work.flags.mark(flag));
         work.mark_flags(plan, &self.facts, 0);
         work.ids.clear();
         work.flags.drain_into(&mut work.ids);
+        self.read_flags(plan, &work.ids);
+    }
+
+    /// Reads the red flags that something told touches, among those that need no reading because nothing does; both
+    /// ascending.
+    fn read_flags(&mut self, plan: &Plan, touched: &[u32]) {
         self.flags.clear();
-        self.flags.extend(work.ids.iter().map(|&flag| flag::flagged(plan, &self.facts, flag)));
+        let mut early = plan.index.early_flags.iter().copied().peekable();
+        for &flag in touched {
+            while let Some(untouched) = early.next_if(|&early| early < flag) {
+                self.flags.push(flag::untouched(plan, untouched));
+            }
+            early.next_if_eq(&flag);
+            self.flags.push(flag::flagged(plan, &self.facts, flag));
+        }
+        self.flags.extend(early.map(|flag| flag::untouched(plan, flag)));
     }
 
     /// Weighs what the rules that were read say.

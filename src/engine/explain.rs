@@ -9,7 +9,7 @@ use super::answer::{
 use super::evaluate::Evaluation;
 use super::evaluate::flag::FlagState;
 use super::finding::Findings;
-use super::listing::{self, Listed, ListedFlag, Listing, Reason};
+use super::listing::{Listed, ListedFlag, Listing, Reason};
 use super::plan::{Ask, Plan};
 use super::question::{Asked, Why, contradicted, next_questions};
 use super::urgency::Urgency;
@@ -33,7 +33,7 @@ pub struct AnswerOptions {
 #[must_use]
 pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, options: &AnswerOptions) -> Answer {
     let (mut answer, listing) = explain_listing(plan, findings, evaluation, options);
-    let telling = Telling { plan, findings, evaluation, options };
+    let telling = Telling { plan, findings, evaluation };
     answer.red_flags = listing.red_flags.iter().map(|listed| telling.red_flag(&listing, listed)).collect();
     answer.differentials = listing.conditions.iter().map(|listed| telling.differential(&listing, listed)).collect();
     answer
@@ -48,13 +48,14 @@ pub fn explain_listing(
     evaluation: &Evaluation,
     options: &AnswerOptions,
 ) -> (Answer, Listing) {
-    let telling = Telling { plan, findings, evaluation, options };
+    let telling = Telling { plan, findings, evaluation };
+    let listing = Listing::of(plan, evaluation, options);
     let most = if options.max_questions == 0 { 5 } else { options.max_questions };
     let (asked, should_stop) =
         if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation, most) };
     let header = &plan.header;
     let headline = &header.headlines[evaluation.urgency.index()];
-    let groups = telling.groups();
+    let groups = telling.groups(&listing);
     let outcome = if groups.iter().any(|group| group.outcome == Outcome::Determined) {
         Outcome::Determined
     } else {
@@ -80,19 +81,18 @@ pub fn explain_listing(
         next_questions: asked.iter().take(most).map(|asked| telling.question(asked)).collect(),
         should_stop,
         notices: telling.notices(),
-        safety_net: telling.safety_net(),
+        safety_net: telling.safety_net(&listing),
         disclaimer: format!(
             "This supports a decision and makes none; it does not replace an examination by a clinician.{draft}"
         ),
     };
-    (answer, Listing::of(plan, evaluation, options))
+    (answer, listing)
 }
 
 struct Telling<'a> {
     plan: &'a Plan,
     findings: &'a Findings,
     evaluation: &'a Evaluation,
-    options: &'a AnswerOptions,
 }
 
 impl Telling<'_> {
@@ -100,11 +100,7 @@ impl Telling<'_> {
         self.findings.groups[group].name.clone()
     }
 
-    fn listed(&self, group: usize) -> Vec<usize> {
-        listing::listed(self.plan, self.evaluation, self.options, group)
-    }
-
-    fn groups(&self) -> Vec<Group> {
+    fn groups(&self, listing: &Listing) -> Vec<Group> {
         (0..self.evaluation.groups().len())
             .map(|place| {
                 let group = &self.evaluation.groups()[place];
@@ -113,7 +109,7 @@ impl Telling<'_> {
                     urgency: group.urgency(self.plan),
                     outcome: group.scores.outcome(),
                     undetermined_share: group.scores.undetermined(),
-                    unlisted_share: group.scores.unlisted(self.plan, &self.listed(place)),
+                    unlisted_share: group.scores.unlisted(self.plan, listing.of_group(place)),
                     first_place: group
                         .scores
                         .first_place()
@@ -350,7 +346,7 @@ impl Telling<'_> {
     }
 
     /// The pack's net for this urgency, and what to watch for with the conditions in front.
-    fn safety_net(&self) -> Option<SafetyNet> {
+    fn safety_net(&self, listing: &Listing) -> Option<SafetyNet> {
         let mut net = self
             .plan
             .header
@@ -360,11 +356,8 @@ impl Telling<'_> {
             .filter(|_| self.evaluation.urgency < Urgency::Urgent)?;
         let mut seen: BTreeSet<String> = net.watch_for.iter().cloned().collect();
         for (place, group) in self.evaluation.groups().iter().enumerate() {
-            let leaders = self
-                .listed(place)
-                .into_iter()
-                .filter(|&condition| group.scores.share(self.plan, condition) >= 0.1)
-                .take(2);
+            let leaders =
+                listing.of_group(place).filter(|&condition| group.scores.share(self.plan, condition) >= 0.1).take(2);
             for sign in leaders.flat_map(|condition| &self.plan.conditions[condition].watch_for) {
                 if seen.insert(sign.clone()) {
                     net.watch_for.push(sign.clone());

@@ -104,23 +104,25 @@ pub struct UndecidedRule {
     pub findings: Range<usize>,
 }
 
-/// The places of the conditions that one group lists.
-pub(super) fn listed(plan: &Plan, evaluation: &Evaluation, options: &AnswerOptions, group: usize) -> Vec<usize> {
-    let most = if options.max_differentials == 0 { DIFFERENTIALS } else { options.max_differentials };
-    evaluation.groups()[group].scores.ranking(plan, most)
-}
-
 impl Listing {
     /// Lists what an evaluation holds, as much of it as the caller wants to see.
     #[must_use]
     pub fn of(plan: &Plan, evaluation: &Evaluation, options: &AnswerOptions) -> Self {
-        let mut listing = Self::default();
+        let mut listing = Self {
+            reasons: Vec::with_capacity(64),
+            undecided: Vec::with_capacity(256),
+            findings: Vec::with_capacity(512),
+            ..Self::default()
+        };
+        let mut families = Families::default();
+        families.reset(plan);
         listing.add_red_flags(plan, evaluation);
+        let most = if options.max_differentials == 0 { DIFFERENTIALS } else { options.max_differentials };
         for place in 0..evaluation.groups().len() {
-            for (condition, rank) in listed(plan, evaluation, options, place).into_iter().zip(1..) {
+            for (condition, rank) in evaluation.groups()[place].scores.ranking(plan, most).into_iter().zip(1..) {
                 let (reasons, undecided) = (listing.reasons.len(), listing.undecided.len());
                 if !options.omit_rationale {
-                    listing.add_reasons(plan, evaluation, place, condition);
+                    listing.add_reasons(plan, evaluation, place, condition, &mut families);
                     listing.add_undecided(plan, evaluation, place, condition);
                 }
                 let scores = &evaluation.groups()[place].scores;
@@ -137,6 +139,11 @@ impl Listing {
             }
         }
         listing
+    }
+
+    /// The places of the conditions that one group lists, first place first.
+    pub(super) fn of_group(&self, group: usize) -> impl Iterator<Item = usize> {
+        self.conditions.iter().filter(move |listed| listed.group == group).map(|listed| listed.condition)
     }
 
     fn add_red_flags(&mut self, plan: &Plan, evaluation: &Evaluation) {
@@ -210,12 +217,19 @@ impl Listing {
     }
 
     /// The prior, then what was heard: what counts first, the weightiest first.
-    fn add_reasons(&mut self, plan: &Plan, evaluation: &Evaluation, group: usize, index: usize) {
+    fn add_reasons(
+        &mut self,
+        plan: &Plan,
+        evaluation: &Evaluation,
+        group: usize,
+        index: usize,
+        families: &mut Families,
+    ) {
         let condition = &plan.conditions[index];
         self.reasons.push(reason(None, condition.prior, Counting::Counted, None, 0..0));
         let group = &evaluation.groups()[group];
         let heard = group.scores.heard_of(to_u32(index));
-        let tallies = Families::for_one(condition.families).tallies(plan, heard);
+        let tallies = families.tallies(plan, heard);
         let mut rules: Vec<(usize, Weight, Counting, Option<u32>)> = heard
             .iter()
             .zip(tallies)
@@ -240,6 +254,17 @@ impl Listing {
         let facts = &evaluation.groups()[group].facts;
         for rule in plan.conditions[index].rules.clone() {
             let start = self.findings.len();
+            let speaker = &plan.index.speakers[rule];
+            match facts.told(speaker) {
+                // Most rules: nothing that they look at was told, so all of it would decide them.
+                None if speaker.has_table => {
+                    self.findings.extend_from_slice(&plan.rules[rule].findings);
+                    self.undecided.push(UndecidedRule { rule, findings: start..self.findings.len() });
+                    continue;
+                }
+                Some(truth) if speaker.has_table && truth != Truth::UNKNOWN => continue,
+                _ => {}
+            }
             if facts.undecided(plan, plan.index.programs[rule], &mut self.findings).truth() == Truth::UNKNOWN {
                 let findings = self.each_once(start);
                 self.undecided.push(UndecidedRule { rule, findings });

@@ -290,6 +290,8 @@ pub(super) struct Index {
     pub speakers: Vec<Speaker>,
     /// The program of each rule.
     pub programs: Vec<Program>,
+    /// The condition of each rule.
+    pub condition_of: Vec<u32>,
     /// What an evaluation needs of each condition.
     pub standings: Vec<Prior>,
     /// What findings tell of findings.
@@ -307,6 +309,8 @@ pub(super) struct Index {
     pub early_flags: Vec<u32>,
     /// For each finding whether the screen asks about it.
     pub on_screen: Vec<bool>,
+    /// For each red flag whether the screen asks about something that it looks at.
+    pub flags_on_screen: Vec<bool>,
     /// For each finding the boxes that it is in.
     pub boxes_of: Postings,
     /// For each finding P(finding | something else), where a rule that looks at it alone gives one.
@@ -321,6 +325,45 @@ pub(super) struct Index {
     pub parts_of: Postings,
     /// The most families that a condition has.
     pub most_families: usize,
+    /// How far an answer can reach.
+    pub reach: Reach,
+}
+
+/// Bounds on what an answer can change, worked out once, so that the order of questions can pass over what changes nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reach {
+    /// Where the moves of each finding begin.
+    pub starts: Vec<u32>,
+    /// For each finding the conditions that an answer to it moves, ascending, itself or through what it tells.
+    pub moves: Vec<Move>,
+    /// For each condition the findings that move it.
+    pub movers: Postings,
+    /// For each red flag the findings of which an answer tells something that it looks at.
+    pub askers: Postings,
+    /// For each condition the most that a single finding moves it.
+    pub furthest: Vec<Weight>,
+    /// Every finding with the odds that the conditions that it moves would have together, were each at its prior and as
+    /// much above it as the finding can bring; the greatest first.
+    pub by_odds: Vec<(f64, u32)>,
+    /// Every finding that moves a condition, with the highest score that one of them can come to from its prior; the
+    /// highest first.
+    pub by_height: Vec<(Weight, u32)>,
+}
+
+/// How much an answer can move a condition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move {
+    pub condition: u32,
+    /// Up or down, whatever else is known.
+    pub most: Weight,
+}
+
+impl Reach {
+    /// The moves of a finding.
+    #[inline]
+    pub fn moves_of(&self, finding: FindingIndex) -> &[Move] {
+        &self.moves[self.starts[finding.0] as usize..self.starts[finding.0 + 1] as usize]
+    }
 }
 
 /// What an evaluation needs of a rule, in one line of the cache.
@@ -346,6 +389,8 @@ pub(super) struct Speaker {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prior {
     pub odds: Sum,
+    /// What it adds to the second sum of the entropy.
+    pub weighted: Sum,
     pub prior: Weight,
     pub urgency: Urgency,
 }

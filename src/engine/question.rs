@@ -223,17 +223,8 @@ impl Asking<'_> {
     /// The findings of which an answer could change the urgency or the first place, ascending, each with what it is worth.
     fn worths(&self, group: usize) -> Vec<(FindingIndex, Worth)> {
         let mut supposing = Supposing::new(self.plan, self.evaluation, group);
-        let waited_for = supposing.waited_for();
-        let candidates = (0..self.plan.findings().len()).map(FindingIndex);
-        candidates
-            .filter(|&finding| {
-                self.askable(group, finding)
-                    && (waited_for.contains(&finding) || (!supposing.is_idle(finding) && supposing.could_tell(finding)))
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
-            .filter_map(|finding| Some((finding, supposing.worth(finding)?)))
-            .collect()
+        let candidates = supposing.candidates().into_iter().filter(|&finding| self.askable(group, finding));
+        candidates.filter_map(|finding| Some((finding, supposing.worth(finding)?))).collect()
     }
 }
 

@@ -7,6 +7,8 @@ use super::super::plan::program::{Literal, Postings, Program, Step, Words, to_u3
 use super::super::plan::{Ask, Atom, Condition, Index, Prior, QuestionBox, RedFlag, Rule, Speaker, Tell};
 use super::super::urgency::Urgency;
 use super::super::weight::Weight;
+use super::reach;
+use std::ops::Range;
 
 /// The parts of a plan that the index is built from.
 pub struct Parts<'a> {
@@ -16,6 +18,7 @@ pub struct Parts<'a> {
     pub tells: Vec<Tell>,
     pub atoms: &'a [Atom],
     pub findings: usize,
+    pub finding_atoms: &'a [Range<usize>],
     pub conditions: &'a [Condition],
     pub rules: &'a [Rule],
     pub red_flags: &'a [RedFlag],
@@ -38,14 +41,30 @@ pub fn index(parts: Parts<'_>) -> Index {
             Ask::Box(place) => parts.boxes[*place].findings.iter().for_each(|finding| on_screen[finding.0] = true),
         }
     }
-    let early = |flag: &RedFlag| flag.given_may_be_unknown || flag.findings.iter().any(|finding| on_screen[finding.0]);
-    let early_flags = (0..).zip(parts.red_flags).filter(|(_, flag)| early(flag)).map(|(i, _)| i).collect();
+    let is_on_screen = |flag: &RedFlag| flag.findings.iter().any(|finding| on_screen[finding.0]);
+    let flags_on_screen: Vec<bool> = parts.red_flags.iter().map(is_on_screen).collect();
+    let early = |(flag, on_screen): &(&RedFlag, &bool)| flag.given_may_be_unknown || **on_screen;
+    let early_flags = (0..).zip(parts.red_flags.iter().zip(&flags_on_screen));
+    let early_flags = early_flags.filter(|(_, flag)| early(flag)).map(|(place, _)| place).collect();
     let boxes_of = parts
         .boxes
         .iter()
         .zip(0..)
         .flat_map(|(item, place)| item.findings.iter().map(move |finding| (to_u32(finding.0), place)));
     let (odds, weighted) = prior_sums(parts.conditions);
+    let finding_of: Vec<u32> = atoms.iter().map(|atom| to_u32(atom.finding.0)).collect();
+    let reach = reach::reach(&reach::Known {
+        finding_atoms: parts.finding_atoms,
+        finding_of: &finding_of,
+        conditions: parts.conditions,
+        rules: parts.rules,
+        speakers: &speakers,
+        tells: &tells,
+        tells_of: &tells_of,
+        rules_of: &rules_of,
+        flags_of: &flags_of,
+        red_flags: parts.red_flags.len(),
+    });
     Index {
         speakers_of: speakers_of((&words, &programs), &speakers, &rules_of, atoms),
         boxes_of: Postings::new(parts.findings, boxes_of.collect()),
@@ -54,6 +73,7 @@ pub fn index(parts: Parts<'_>) -> Index {
         by_prior: by_prior(parts.conditions),
         parts_of: parts_of(parts.conditions),
         most_families: parts.conditions.iter().map(|condition| condition.families).max().unwrap_or(0),
+        condition_of: speakers.iter().map(|speaker| speaker.condition).collect(),
         words,
         speakers,
         programs,
@@ -63,8 +83,10 @@ pub fn index(parts: Parts<'_>) -> Index {
         flags_of,
         early_flags,
         on_screen,
+        flags_on_screen,
         odds,
         weighted,
+        reach,
     }
 }
 
@@ -150,7 +172,8 @@ impl Guards<'_> {
 }
 
 fn prior(condition: &Condition) -> Prior {
-    Prior { odds: Sum::of(odds(condition.prior)), prior: condition.prior, urgency: condition.urgency }
+    let (prior, urgency) = (condition.prior, condition.urgency);
+    Prior { odds: Sum::of(odds(prior)), weighted: weighted(prior), prior, urgency }
 }
 
 fn parts_of(conditions: &[Condition]) -> Postings {

@@ -65,6 +65,14 @@ pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
     Flagged { flag, state, live, has_sign: sign.is_told_true() }
 }
 
+/// What [`flagged`] says of a red flag of which nothing that it looks at was told.
+pub fn untouched(plan: &Plan, flag: u32) -> Flagged {
+    let definition = &plan.red_flags[flag as usize];
+    let live = definition.given.is_some() && definition.given_may_be_unknown && !definition.silent;
+    let state = if definition.silent { FlagState::Excluded } else { FlagState::Dormant };
+    Flagged { flag, state, live, has_sign: false }
+}
+
 /// The findings, not told yet, that would decide a red flag; unsorted.
 pub fn deciding(plan: &Plan, facts: &Facts, flag: &RedFlag, into: &mut Vec<FindingIndex>) {
     for program in flag.given.into_iter().chain([flag.sign]) {
@@ -107,6 +115,9 @@ pub fn open(
     for flagged in &mut group.flags {
         let flag = &plan.red_flags[flagged.flag as usize];
         if flag.floor <= urgency || !matches!(flagged.state, FlagState::Dormant | FlagState::Precaution) {
+            continue;
+        }
+        if !flagged.live && !plan.index.flags_on_screen[flagged.flag as usize] {
             continue;
         }
         findings.clear();

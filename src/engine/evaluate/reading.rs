@@ -201,19 +201,43 @@ impl Facts {
         Truth::new((speaker.table.holds >> shown) & 1 != 0, (speaker.table.fails >> denied) & 1 != 0)
     }
 
+    /// What a rule was told, where a table says it; `None` where nothing that the table looks at was told.
+    #[inline]
+    pub fn told(&self, speaker: &Speaker) -> Option<Truth> {
+        let (mut is_true, mut is_false) = (0, 0);
+        for (i, &literal) in speaker.table.literals.iter().enumerate() {
+            let reading = self.readings[literal as usize].0;
+            is_true |= u32::from(reading & TOLD_TRUE != 0) << i;
+            is_false |= u32::from(reading & (TOLD_TRUE << 3) != 0) << i;
+        }
+        let truth =
+            || Truth::new((speaker.table.holds >> is_true) & 1 != 0, (speaker.table.fails >> is_false) & 1 != 0);
+        (is_true | is_false != 0).then(truth)
+    }
+
     /// Reads a program.
     pub fn read(&self, words: &Words, program: Program) -> Reading {
         self.read_at(words, &mut (program.0 as usize))
     }
 
     fn read_at(&self, words: &Words, at: &mut usize) -> Reading {
-        match words.step(at) {
+        let step = words.step(at);
+        self.read_step(words, step, at)
+    }
+
+    fn read_step(&self, words: &Words, step: Step, at: &mut usize) -> Reading {
+        // Most items are literals, which are read without another call.
+        let item = |at: &mut usize| match words.step(at) {
             Step::Literal(literal) => self.readings[literal as usize],
-            Step::All(of) => (0..of).fold(Reading::TRUE, |all, _| all.and(self.read_at(words, at))),
-            Step::Any(of) => (0..of).fold(Reading::FALSE, |any, _| any.or(self.read_at(words, at))),
+            step => self.read_step(words, step, at),
+        };
+        match step {
+            Step::Literal(literal) => self.readings[literal as usize],
+            Step::All(of) => (0..of).fold(Reading::TRUE, |all, _| all.and(item(at))),
+            Step::Any(of) => (0..of).fold(Reading::FALSE, |any, _| any.or(item(at))),
             Step::AtLeast { wanted, of } => {
                 let mut counts = Counts::default();
-                (0..of).for_each(|_| counts.add(self.read_at(words, at)));
+                (0..of).for_each(|_| counts.add(item(at)));
                 counts.read(wanted, of)
             }
         }

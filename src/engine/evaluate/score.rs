@@ -225,8 +225,8 @@ impl Scores {
     }
 
     /// The summed own shares of all conditions but these.
-    pub fn unlisted(&self, plan: &Plan, listed: &[usize]) -> f64 {
-        let listed: Sum = listed.iter().map(|&condition| self.odds(plan, condition)).sum();
+    pub fn unlisted(&self, plan: &Plan, listed: impl Iterator<Item = usize>) -> f64 {
+        let listed: Sum = listed.map(|condition| self.odds(plan, condition)).sum();
         (self.sums.total() - Sum::ONE - listed).value() / self.total
     }
 

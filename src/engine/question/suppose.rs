@@ -19,6 +19,9 @@ use std::cmp::Reverse;
 /// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
 const ASSUMED_WITHOUT: f64 = 0.2;
 
+/// What may be left out when it is asked whether an answer could carry a sum over a threshold, as a part of the way there.
+const LIGHT: f64 = 0.1;
+
 /// One group of an evaluation, ready to hear supposed answers.
 pub struct Supposing<'a> {
     plan: &'a Plan,
@@ -38,17 +41,27 @@ pub struct Supposing<'a> {
     work: Work,
     /// For each condition, one more than its place among the standings; zero for none.
     places: Vec<u32>,
-    /// For each rule whether it was read, a bit each.
-    considered: Vec<u64>,
-    /// Conditions that the supposed answer moves, ascending, each with its place in the ranking if it is supported.
-    moved: Vec<(u32, Option<Rank>)>,
+    /// Conditions that the supposed answer moves, ascending.
+    moved: Vec<Moved<'a>>,
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
     answers: Answers,
     /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
     slack: f64,
-    /// Conditions that a finding is evidence of, each with the weight that it can bring or take.
-    reached: Vec<(u32, i32)>,
+    /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
+    margins: Vec<(Urgency, f64, f64)>,
+    /// The odds of the conditions of which a rule was heard, in the order of the standings: as a sum, and weighted.
+    odds: Vec<(Sum, Sum)>,
+    /// What the red flags demand while nothing is supposed.
+    demanded: Urgency,
+    /// For each rule whether it was read, a bit each.
+    considered: Vec<u64>,
+    /// For each condition whether the finding in question moves it so that it could change the urgency or the first place.
+    is_telling: Vec<bool>,
+    /// The findings that would fire a red flag whose sign was told already.
+    waited_for: Vec<FindingIndex>,
+    /// For each finding whether a red flag that has a say looks at what an answer to it tells; a bit each.
+    alarming: Vec<u64>,
     /// For each answer how likely it is, and the two sums after it.
     sums: Vec<(f64, Sum, Sum)>,
 }
@@ -62,6 +75,14 @@ pub struct Worth {
     pub rise: f64,
     /// The expected drop in the entropy of the shares.
     pub gain: f64,
+}
+
+/// A condition that a supposed answer moves.
+struct Moved<'a> {
+    before: Option<&'a Standing>,
+    /// Its score before.
+    score: Weight,
+    now: Standing,
 }
 
 /// What would be if an answer were given.
@@ -82,11 +103,6 @@ impl<'a> Supposing<'a> {
         let mut ranking: Vec<Rank> =
             base.scores.standings.iter().filter(|s| s.is_supported()).map(|s| rank(plan, s)).collect();
         ranking.sort_unstable_by(|a, b| b.cmp(a));
-        let mut sum = plan.index.weighted;
-        for standing in &base.scores.standings {
-            sum -= weighted(plan.index.standings[standing.condition as usize].prior);
-            sum += weighted(standing.score);
-        }
         let mut work = Work::default();
         work.reset(plan);
         let mut places = vec![0; plan.conditions.len()];
@@ -105,66 +121,129 @@ impl<'a> Supposing<'a> {
             flags: &base.flags,
             fired: base.fired_floor(plan).unwrap_or(Urgency::SelfCare),
             ranking,
-            weighted: sum,
+            weighted: Sum::ZERO,
             facts: base.facts.clone(),
             work,
             places,
-            considered,
             moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
             answers: Answers::default(),
             slack: -1.0,
-            reached: Vec::new(),
+            margins: margins(plan, &base.scores.sums),
+            odds: base.scores.standings.iter().map(|standing| sums_of(standing.score)).collect(),
+            demanded: Urgency::SelfCare,
+            considered,
+            is_telling: vec![false; plan.conditions.len()],
+            waited_for: Vec::new(),
+            alarming: vec![0; plan.findings().len() / 64 + 1],
             sums: Vec::new(),
         };
+        supposing.weighted = plan.index.weighted;
+        for (standing, (_, weighted)) in base.scores.standings.iter().zip(&supposing.odds) {
+            supposing.weighted -= plan.index.standings[standing.condition as usize].weighted;
+            supposing.weighted += *weighted;
+        }
+        for flag in base.flags.iter().filter(|flag| has_a_say(flag)) {
+            for &finding in plan.index.reach.askers.of(flag.flag) {
+                supposing.alarming[finding as usize / 64] |= 1 << (finding % 64);
+            }
+        }
+        for flag in base.flags.iter().filter(|flag| flag.is_half_told()) {
+            deciding(plan, &base.facts, &plan.red_flags[flag.flag as usize], &mut supposing.waited_for);
+        }
+        supposing.demanded = supposing.flags(base.facts.mark()).0;
         let unchanged = supposing.after(&[]);
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
-            supposing.slack = slack(plan, &base.scores.sums);
+            // A condition moves a margin by its odds at most.
+            let margins = supposing.margins.iter().map(|(_, _, margin)| margin.abs());
+            supposing.slack = margins.fold(f64::INFINITY, f64::min) * 0.99;
         }
         supposing
     }
 
-    /// Whether it is plain, without supposing anything, that no answer changes the urgency or the first place. A rule that
-    /// is not joint moves its condition by its own weights at most, whatever else is known. So nothing changes when a
-    /// finding tells no other finding and no red flag, when every condition that it moves stays below the first place, and
-    /// when all their odds together are too small to carry a sum of shares over a threshold. Whether the outcome is
-    /// determined rests on some condition that it does not move.
-    pub fn is_idle(&mut self, finding: FindingIndex) -> bool {
+    /// The findings of which an answer might change the urgency or the first place, ascending; all others are idle. Found
+    /// from what can change: the conditions that are likely or near the first place, and the findings that reach far from
+    /// the priors. So what is far from everything costs nothing.
+    pub fn candidates(&self) -> Vec<FindingIndex> {
         let (plan, scores) = (self.plan, &self.base.scores);
-        let (Some(first), true) = (scores.best, scores.determined > 0 && self.slack >= 0.0) else { return false };
-        let atoms = plan.finding_atoms[finding.0].clone();
-        let index = &plan.index;
-        if !index.tells_of.of_all(atoms.clone()).is_empty() || !index.flags_of.of_all(atoms.clone()).is_empty() {
+        let reach = &plan.index.reach;
+        let Some(first) = self.settled() else { return (0..plan.findings().len()).map(FindingIndex).collect() };
+        let mut marks = self.alarming.clone();
+        let mut mark = |finding: u32| marks[finding as usize / 64] |= 1 << (finding % 64);
+        reach.by_height.iter().take_while(|(height, _)| *height >= first.0).for_each(|&(_, finding)| mark(finding));
+        reach
+            .by_odds
+            .iter()
+            .take_while(|(odds, _)| *odds >= self.slack * LIGHT)
+            .for_each(|&(_, finding)| mark(finding));
+        #[expect(clippy::cast_precision_loss, reason = "so many conditions fit no pack")]
+        let little = self.slack * LIGHT / (scores.standings.len() + 1) as f64;
+        let mut is_one_determined_marked = false;
+        for standing in &scores.standings {
+            let height = standing.score + reach.furthest[standing.condition as usize];
+            // What takes away the last condition with evidence from two families takes away every one, so also the first.
+            let determined = standing.families > 1 && !is_one_determined_marked;
+            is_one_determined_marked |= determined;
+            if determined || height >= first.0 || odds(height) >= little {
+                reach.movers.of(standing.condition).iter().for_each(|&finding| mark(finding));
+            }
+        }
+        let mut candidates = Vec::new();
+        for (word, mut bits) in marks.into_iter().enumerate() {
+            while bits != 0 {
+                candidates.push(FindingIndex(word * 64 + bits.trailing_zeros() as usize));
+                bits &= bits - 1;
+            }
+        }
+        candidates
+    }
+
+    /// The first place, where it is known how far the urgency is from another.
+    fn settled(&self) -> Option<Rank> {
+        let scores = &self.base.scores;
+        scores.best.filter(|_| scores.determined > 0 && self.slack >= 0.0)
+    }
+
+    /// Whether it is plain, without supposing anything, that no answer changes the urgency or the first place: no red flag
+    /// that has a say looks at what it tells, every condition that it moves stays below the first place, all their odds
+    /// together are too small to carry a sum of shares over a threshold, and some condition that it does not move keeps
+    /// the outcome determined. Where it is not plain, it leaves which moves could matter; the others are together too
+    /// small to carry a sum over more than a part of the way, [`LIGHT`], to a threshold.
+    fn is_idle(&mut self, finding: FindingIndex) -> bool {
+        let index = &self.plan.index;
+        let moves = index.reach.moves_of(finding);
+        let Some(first) = self.settled() else {
+            moves.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
             return false;
-        }
-        self.reached.clear();
-        for &rule in index.rules_of.of_all(atoms) {
-            let speaker = &index.speakers[rule as usize];
-            if speaker.is_joint {
-                return false;
-            }
-            let most = speaker.if_true.0.saturating_abs().saturating_add(speaker.if_false.0.saturating_abs());
-            self.reached.push((speaker.condition, most));
-        }
-        self.reached.sort_unstable();
-        let (mut highest, mut count, mut determined) = (Weight(i32::MIN), 0.0, scores.determined);
-        for rules in self.reached.chunk_by(|a, b| a.0 == b.0) {
-            let condition = rules[0].0;
-            let before = self.before(condition);
-            if condition == first.2.0 {
-                return false;
-            }
+        };
+        // Where the first place itself falls, what comes up to it need not rise as far.
+        let own = moves.binary_search_by_key(&first.2.0, |reached| reached.condition);
+        let near = own.map_or(first.0.0, |place| first.0.0.saturating_sub(moves[place].most.0));
+        let (mut light, mut determined, mut is_idle) = (0.0, self.base.scores.determined, !self.is_alarming(finding));
+        for reached in moves {
+            let before = self.before(reached.condition);
+            let score = before.map_or(index.standings[reached.condition as usize].prior, |before| before.score);
+            let height = score + reached.most;
+            let likely = odds(height);
             determined -= usize::from(before.is_some_and(|before| before.families > 1));
-            let score = before.map_or(index.standings[condition as usize].prior, |before| before.score);
-            highest = rules.iter().fold(score, |score, (_, most)| score + Weight(*most)).max(highest);
-            count += 1.0;
+            let is_telling = height.0 >= near || light + likely >= self.slack * LIGHT;
+            light += if is_telling { 0.0 } else { likely };
+            is_idle &= !is_telling;
+            self.is_telling[reached.condition as usize] = is_telling;
         }
-        count == 0.0 || (determined > 0 && highest < first.0 && count * odds(highest) < self.slack)
+        if determined == 0 {
+            moves.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
+        }
+        is_idle && determined > 0
+    }
+
+    fn is_alarming(&self, finding: FindingIndex) -> bool {
+        self.alarming[finding.0 / 64] & (1 << (finding.0 % 64)) != 0
     }
 
     /// Whether any rule still waits for this finding.
-    pub fn could_tell(&mut self, finding: FindingIndex) -> bool {
+    fn could_tell(&mut self, finding: FindingIndex) -> bool {
         let rules = self.plan.index.rules_of.of_all(self.plan.finding_atoms[finding.0].clone());
         rules.iter().any(|&rule| {
             self.findings.clear();
@@ -173,19 +252,20 @@ impl<'a> Supposing<'a> {
         })
     }
 
-    /// The findings that would fire a red flag whose sign was told already.
-    pub fn waited_for(&self) -> Vec<FindingIndex> {
-        let mut findings = Vec::new();
-        for flag in self.flags.iter().filter(|flag| flag.is_half_told()) {
-            deciding(self.plan, &self.facts, &self.plan.red_flags[flag.flag as usize], &mut findings);
-        }
-        findings
-    }
-
-    /// What asking for a finding is worth; `None` when no answer changes the urgency or the first place.
+    /// What asking for a finding is worth; `None` when no answer changes the urgency or the first place, or when nothing waits
+    /// for one.
     pub fn worth(&mut self, finding: FindingIndex) -> Option<Worth> {
+        if self.is_idle(finding) || !(self.waited_for.contains(&finding) || self.could_tell(finding)) {
+            return None;
+        }
         let mut answers = std::mem::take(&mut self.answers);
         answers.of(self.plan, finding);
+        let is_alarming = self.is_alarming(finding);
+        let may_change = answers.iter().any(|(_, told)| self.may_change(told, is_alarming));
+        if !may_change {
+            self.answers = answers;
+            return None;
+        }
         let first_place = self.base.scores.first_place();
         let before = self.base.scores.sums.total();
         let (mut changes, mut highest) = (false, self.urgency);
@@ -214,54 +294,118 @@ impl<'a> Supposing<'a> {
         worth
     }
 
+    /// Whether an answer may change the urgency or the first place, by the moves that could matter, in floats: what the others
+    /// bring is less than a part of the way to a threshold.
+    fn may_change(&mut self, told: &[(u32, Truth)], is_alarming: bool) -> bool {
+        let mark = self.hear(told);
+        self.follow(mark, false);
+        let changes = self.first_place() != self.base.scores.first_place() || self.may_cross() || {
+            let demanded = if is_alarming { self.flags(mark).0 } else { self.demanded };
+            self.urgency_with(self.base.by_conditions, demanded) != self.urgency
+        };
+        self.facts.undo(mark);
+        changes
+    }
+
+    /// Whether what was moved, with what was left out, could carry a sum of shares over a threshold.
+    fn may_cross(&self) -> bool {
+        let standings = &self.plan.index.standings;
+        self.slack < 0.0
+            || self.margins.iter().any(|&(level, act_at, margin)| {
+                let after = self.moved.iter().fold(margin, |after, moved| {
+                    let is_in_it = standings[moved.now.condition as usize].urgency >= level;
+                    after + (odds(moved.now.score) - odds(moved.score)) * (f64::from(u8::from(is_in_it)) - act_at)
+                });
+                (after < 0.0) != (margin < 0.0) || after.abs() < self.slack * LIGHT * 1.01
+            })
+    }
+
     fn after(&mut self, told: &[(u32, Truth)]) -> After {
+        let mark = self.hear(told);
+        self.follow(mark, true);
+        let (sums, weighted) = self.sums();
+        let (demanded, opens) = self.flags(mark);
+        self.facts.undo(mark);
+        let urgency = self.urgency_with(sums.urgency(self.plan), demanded);
+        After { first_place: self.first_place(), urgency, opens, odds: sums.total(), weighted }
+    }
+
+    /// Hears a supposed answer, and says where it began.
+    fn hear(&mut self, told: &[(u32, Truth)]) -> usize {
         let mark = self.facts.mark();
         told.iter().for_each(|&(atom, truth)| self.facts.hear(atom, truth));
         self.facts.settle(self.plan, mark);
-        let mut after = self.scores(mark);
-        let (demanded, opens) = self.flags(mark);
-        after.urgency = after.urgency.max(demanded).max(self.others);
-        after.opens = opens;
-        self.facts.undo(mark);
-        after
+        mark
     }
 
-    /// What would become of the scores, and the urgency that follows from them.
-    fn scores(&mut self, mark: usize) -> After {
-        let (plan, base) = (self.plan, &self.base.scores);
-        // Rules that could say something already, and look at what changed; and those that can only now.
-        for &(atom, _) in self.facts.heard_since(mark) {
-            for &rule in plan.index.rules_of.of(atom) {
-                if self.considered[rule as usize / 64] & (1 << (rule % 64)) != 0 {
-                    self.work.rules.mark(rule);
-                }
+    /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter.
+    fn follow(&mut self, mark: usize, all: bool) {
+        let (plan, Self { work, facts, is_telling, considered, .. }) = (self.plan, &mut *self);
+        let condition_of = |rule: u32| plan.index.condition_of[rule as usize];
+        let mut see = |rule: u32| {
+            if all || is_telling[condition_of(rule) as usize] {
+                work.rules.mark(rule);
             }
+        };
+        // Rules that could say something already, and look at what changed; and those that can only now.
+        for &(atom, _) in facts.heard_since(mark) {
+            let rules = plan.index.rules_of.of(atom).iter();
+            rules.filter(|&&rule| considered[rule as usize / 64] & (1 << (rule % 64)) != 0).for_each(|&rule| see(rule));
         }
-        self.work.mark_speakers(plan, &self.facts, mark);
+        facts.shown_since(mark, |literal| plan.index.speakers_of.of(literal).iter().for_each(|&rule| see(rule)));
         let mut rules = std::mem::take(&mut self.work.ids);
         rules.clear();
         self.work.rules.drain_into(&mut rules);
         self.moved.clear();
-        let mut moving = Moving { sums: base.sums, weighted: self.weighted, determined: base.determined };
-        let condition_of = |rule: u32| plan.index.speakers[rule as usize].condition;
         for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
-            if let Some(now) = self.standing(condition_of(rules[0]), rules) {
-                moving.put(plan, self.before(now.condition), &now);
-                self.moved.push((now.condition, now.is_supported().then(|| rank(plan, &now))));
+            let condition = condition_of(rules[0]);
+            if let Some(now) = self.standing(condition, rules) {
+                let before = self.before(condition);
+                let score = before.map_or(plan.index.standings[condition as usize].prior, |before| before.score);
+                self.moved.push(Moved { before, score, now });
             }
         }
         self.work.ids = rules;
-        let is_moved = |rank: &Rank| self.moved.binary_search_by_key(&rank.2.0, |(condition, _)| *condition).is_ok();
-        let unmoved = self.ranking.iter().find(|rank| !is_moved(rank)).copied();
-        let best = self.moved.iter().filter_map(|(_, rank)| *rank).max().max(unmoved);
-        let insufficient = if moving.determined > 0 { Urgency::SelfCare } else { plan.header.insufficient_urgency };
-        After {
-            first_place: best.filter(|_| moving.determined > 0).map(|(_, _, Reverse(condition))| condition as usize),
-            urgency: moving.sums.urgency(plan).max(insufficient),
-            opens: false,
-            odds: moving.sums.total(),
-            weighted: moving.weighted,
+    }
+
+    fn is_determined(&self) -> bool {
+        let more = self.moved.iter().filter(|moved| moved.now.families > 1).count();
+        let fewer = self.moved.iter().filter(|moved| moved.before.is_some_and(|before| before.families > 1)).count();
+        self.base.scores.determined + more > fewer
+    }
+
+    fn first_place(&self) -> Option<usize> {
+        if !self.is_determined() {
+            return None;
         }
+        let is_moved = |rank: &Rank| self.moved.binary_search_by_key(&rank.2.0, |moved| moved.now.condition).is_ok();
+        let unmoved = self.ranking.iter().find(|rank| !is_moved(rank)).copied();
+        let moved = self.moved.iter().filter(|moved| moved.now.is_supported()).map(|moved| rank(self.plan, &moved.now));
+        moved.max().max(unmoved).map(|(_, _, Reverse(condition))| condition as usize)
+    }
+
+    /// The sums behind the shares and behind their entropy.
+    fn sums(&self) -> (OddsSums, Sum) {
+        let (mut sums, mut weights) = (self.base.scores.sums, self.weighted);
+        for Moved { before, score, now } in &self.moved {
+            if *score != now.score {
+                let prior = &self.plan.index.standings[now.condition as usize];
+                let place = self.places[now.condition as usize] as usize;
+                let was = if before.is_some() { self.odds[place - 1] } else { (prior.odds, prior.weighted) };
+                let is = sums_of(now.score);
+                let sum = &mut sums.by_urgency[prior.urgency.index()];
+                *sum -= was.0;
+                *sum += is.0;
+                weights -= was.1;
+                weights += is.1;
+            }
+        }
+        (sums, weights)
+    }
+
+    fn urgency_with(&self, by_conditions: Urgency, demanded: Urgency) -> Urgency {
+        let insufficient = if self.is_determined() { Urgency::SelfCare } else { self.plan.header.insufficient_urgency };
+        by_conditions.max(insufficient).max(demanded).max(self.others)
     }
 
     /// Where a condition stands, if a rule of it was heard.
@@ -306,9 +450,8 @@ impl<'a> Supposing<'a> {
         Some(self.work.families.standing(plan, condition, &self.heard))
     }
 
-    /// The urgency that the red flags of the group would demand, and whether one above the urgency would come up. A flag has
-    /// a say when it is of consequence, or its sign was told: an interview asks for what was made possible, not for every
-    /// flag of the pack.
+    /// The urgency that the red flags of the group would demand, and whether one above the urgency would come up. Only flags
+    /// that have a say demand something: an interview asks for what was made possible, not for every flag of the pack.
     fn flags(&mut self, mark: usize) -> (Urgency, bool) {
         self.work.mark_flags(self.plan, &self.facts, mark);
         self.work.ids.clear();
@@ -326,7 +469,7 @@ impl<'a> Supposing<'a> {
             if matches!(state, FlagState::Fired | FlagState::Excluded) {
                 continue;
             }
-            let has_a_say = state != FlagState::Dormant || was.is_some_and(|was| was.is_half_told());
+            let has_a_say = was.as_ref().is_some_and(has_a_say);
             let can_come_up = !opens && !live && definition.floor > self.urgency;
             if !has_a_say && !can_come_up {
                 continue;
@@ -348,38 +491,27 @@ impl<'a> Supposing<'a> {
     }
 }
 
-/// How much odds may come or go, at any urgency, before a sum of shares can cross a threshold; a little less than that.
-fn slack(plan: &Plan, sums: &OddsSums) -> f64 {
+/// Whether a red flag is of consequence, or its sign was told.
+fn has_a_say(flag: &Flagged) -> bool {
+    matches!(flag.state, FlagState::Precaution | FlagState::Open) || flag.is_half_told()
+}
+
+/// What a condition at a score adds to the two sums.
+fn sums_of(score: Weight) -> (Sum, Sum) {
+    (Sum::of(odds(score)), weighted(score))
+}
+
+fn margins(plan: &Plan, sums: &OddsSums) -> Vec<(Urgency, f64, f64)> {
     let total = sums.total().value();
-    let mut slack = f64::INFINITY;
     let mut sum = Sum::ZERO;
+    let mut margins = Vec::new();
     for level in Urgency::ALL.into_iter().rev() {
         sum += sums.by_urgency[level.index()];
         if let Some(act_at) = plan.header.act_at[level.index()] {
-            slack = slack.min((sum.value() - act_at * total).abs() / (1.0 + act_at));
+            margins.push((level, act_at, sum.value() - act_at * total));
         }
     }
-    slack * 0.99
-}
-
-/// Sums that follow conditions as they move.
-struct Moving {
-    sums: OddsSums,
-    weighted: Sum,
-    determined: usize,
-}
-
-impl Moving {
-    fn put(&mut self, plan: &Plan, before: Option<&Standing>, now: &Standing) {
-        let score = before.map_or(plan.index.standings[now.condition as usize].prior, |before| before.score);
-        if score != now.score {
-            self.sums.replace(plan, now.condition, before.map(|before| before.score), now.score);
-            self.weighted -= weighted(score);
-            self.weighted += weighted(now.score);
-        }
-        self.determined -= usize::from(before.is_some_and(|before| before.families > 1));
-        self.determined += usize::from(now.families > 1);
-    }
+    margins
 }
 
 /// Each possible answer to a question: how likely with "something else", and what it tells.
