@@ -4,6 +4,8 @@
 //! codecs of the triage service. Everything else is an ordinary message. What is written here is what `convert` would have made of the
 //! same answer; a test holds the two to each other. It holds no clinical logic.
 
+use std::cell::Cell;
+
 use prost::Message as _;
 use prost::bytes::BufMut;
 use tonic::Status;
@@ -208,9 +210,25 @@ struct Backwards {
     start: usize,
 }
 
+thread_local! {
+    /// The buffer of an answer that was sent, for the next one: a new one would be cleared first.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Backwards {
+    fn drop(&mut self) {
+        if (BUFFER..=4 * BUFFER).contains(&self.bytes.len()) {
+            // A thread that is ending keeps nothing.
+            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.bytes)));
+        }
+    }
+}
+
 impl Backwards {
     fn with_room(room: usize) -> Self {
-        Self { bytes: vec![0; room], start: room }
+        let spare = if room < BUFFER { Vec::new() } else { SPARE.take() };
+        let bytes = if spare.len() < room { vec![0; room] } else { spare };
+        Self { start: bytes.len(), bytes }
     }
 
     fn written(&self) -> &[u8] {
