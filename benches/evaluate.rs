@@ -1,15 +1,17 @@
 //! Evaluation on synthetic packs of 10 to 100,000 rules beside a naive evaluator, and what loading them costs.
 //!
-//! `cargo bench --no-default-features --bench evaluate`, and after it a number of rules to try that size alone. Every
-//! request's outcome is compared with the naive evaluator's before anything is timed.
+//! `cargo bench --no-default-features --bench evaluate`, and after it a number of rules to try that size alone, or `plots`
+//! to draw the figures into `docs/plots` as well. Every request's outcome is compared with the naive evaluator's before anything is timed.
 
 #![allow(clippy::disallowed_methods, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 #![allow(clippy::cast_sign_loss, reason = "a bench reads the clock and the disk, and divides counts")]
 
 mod naive;
+mod plot;
 mod synthetic;
 
 use naive::Naive;
+use plot::Plot;
 use rubor::engine::plan::Plan;
 use rubor::engine::source::SourceFile;
 use rubor::engine::submission::{Observation, Submission, Value};
@@ -70,27 +72,64 @@ fn main() {
     if let [name, folder] = arguments.as_slice()
         && name == "parts"
     {
-        return parts(Path::new(folder));
+        return parts(folder);
     }
     let sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     let sizes = if sizes.is_empty() { SIZES.to_vec() } else { sizes };
     println!("medians of {RUNS} alternating runs, one thread; a request tells 15 findings\n");
+    let mut times = Vec::new();
     for (title, exponent) in [("popular findings (Zipf 0.8)", 0.8), ("the same touched rules at every size", 0.0)] {
         println!("## {title}\n");
         println!(
             "| rules | index | naive | ratio | naive a rule | touched | read | heard | a touched rule | allocations | with reading the request |"
         );
         println!("|---|---|---|---|---|---|---|---|---|---|---|");
-        sizes.iter().for_each(|&size| measure(size, exponent));
+        times.push(sizes.iter().map(|&size| measure(size, exponent)).collect::<Vec<_>>());
         println!();
     }
     println!("## Loading\n\n| rules | files | text | time | peak memory | plan kept |\n|---|---|---|---|---|---|");
+    let mut loading: Vec<Vec<f64>> = Vec::new();
     for &size in &sizes {
         let folder = write(&Synthetic::new(size, 0.8, 0), size);
         let me = std::env::current_exe().expect("a running program has a path");
         let child = std::process::Command::new(me).arg("load").arg(&folder).output().expect("a child");
-        print!("| {size} {}", String::from_utf8_lossy(&child.stdout));
+        let row = String::from_utf8_lossy(&child.stdout).into_owned();
+        let (row, figures) = row.split_once('\n').expect("a row and its figures");
+        println!("| {size} {row}");
+        loading.push(figures.trim().split(' ').map(|figure| figure.parse().expect("a figure")).collect());
     }
+    if arguments.iter().any(|argument| argument == "plots") {
+        draw(&sizes, &times, &loading);
+    }
+}
+
+fn draw(sizes: &[usize], times: &[Vec<(f64, f64)>], loading: &[Vec<f64>]) {
+    let by_size = |figures: Vec<f64>| sizes.iter().map(|&size| size as f64).zip(figures).collect::<Vec<(f64, f64)>>();
+    let micros =
+        |times: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| by_size(times.iter().map(|time| of(time) * 1e6).collect());
+    let folder = Path::new("docs/plots");
+    std::fs::create_dir_all(folder).expect("a folder for the plots");
+    let evaluation = Plot {
+        title: "One evaluation of 15 findings",
+        x: "rules in the pack",
+        y: "microseconds",
+        lines: vec![
+            ("naive", micros(&times[0], |time| time.1)),
+            ("popular findings", micros(&times[0], |time| time.0)),
+            ("findings drawn evenly", micros(&times[1], |time| time.0)),
+        ],
+    };
+    evaluation.write(&folder.join("evaluation.svg"));
+    let loading = Plot {
+        title: "Loading a pack",
+        x: "rules in the pack",
+        y: "milliseconds, megabytes",
+        lines: vec![
+            ("milliseconds", by_size(loading.iter().map(|figures| figures[0] * 1e3).collect())),
+            ("peak memory, MB", by_size(loading.iter().map(|figures| figures[1]).collect())),
+        ],
+    };
+    loading.write(&folder.join("loading.svg"));
 }
 
 fn write(pack: &Synthetic, size: usize) -> PathBuf {
@@ -134,6 +173,7 @@ fn load_only(folder: &Path) {
     let (peak, kept) = (status("VmHWM"), status("VmRSS"));
     black_box(&pack);
     println!("| {count} | {:.1} MB | {took:.2?} | {peak:.0} MB | {kept:.0} MB |", bytes as f64 / 1e6);
+    println!("{} {peak}", took.as_secs_f64());
     std::fs::remove_dir_all(folder).expect("the pack goes again");
 }
 
@@ -162,7 +202,8 @@ fn outcome(evaluation: &Evaluation) -> (usize, f64) {
     (evaluation.rules_heard(0).sum(), evaluation.scores(0).map(|(_, score)| score).sum())
 }
 
-fn measure(size: usize, exponent: f64) {
+/// Seconds of an evaluation and of a naive one.
+fn measure(size: usize, exponent: f64) -> (f64, f64) {
     let requests = if size >= 100_000 { 64 } else { 256 };
     let pack = Synthetic::new(size, exponent, requests);
     let files: Vec<SourceFile> = pack.files().into_iter().map(|(path, text)| SourceFile { path, text }).collect();
@@ -219,6 +260,7 @@ fn measure(size: usize, exponent: f64) {
     let explained =
         explain(&plan, &findings[0], &evaluation, &AnswerOptions { omit_questions: true, ..AnswerOptions::default() });
     black_box(explained);
+    (index, slow)
 }
 
 fn compare(plan: &Plan, evaluation: &Evaluation, naive: &Naive) {
@@ -268,15 +310,24 @@ fn spin(size: usize, exponent: f64) {
     }
 }
 
-/// What the parts of one answer cost, for the worked cases of a pack that tell fifteen things or more: `parts FOLDER`.
-fn parts(folder: &Path) {
-    let pack = match engine::compile_pack(&read_folder(folder)) {
+/// What the parts of one answer cost, for the worked cases of a pack that tell fifteen things or more, or for a synthetic
+/// pack: `parts FOLDER`, `parts RULES`.
+fn parts(pack: &str) {
+    if let Ok(size) = pack.parse() {
+        let pack = Synthetic::new(size, 0.8, 32);
+        let files: Vec<SourceFile> = pack.files().into_iter().map(|(path, text)| SourceFile { path, text }).collect();
+        return parts_of(&compile(&files), pack.requests.iter().map(|told| submission(&pack, told)).collect());
+    }
+    let pack = match engine::compile_pack(&read_folder(Path::new(pack))) {
         Ok(pack) => pack,
         Err(found) => panic!("{} mistakes", found.len()),
     };
     let mut submissions: Vec<Submission> = pack.cases.into_iter().map(|case| case.submission).collect();
     submissions.iter_mut().for_each(|submission| submission.observations.truncate(15));
-    let plan = &pack.plan;
+    parts_of(&pack.plan, submissions);
+}
+
+fn parts_of(plan: &Plan, mut submissions: Vec<Submission>) {
     let quiet = AnswerOptions { omit_questions: true, ..AnswerOptions::default() };
     submissions.retain(|submission| {
         submission.observations.len() == 15

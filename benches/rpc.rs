@@ -1,7 +1,8 @@
 //! `Evaluate` beside a call that does nothing, over real sockets: requests a second, latencies, and the server's CPU.
 //!
 //! `cargo bench --bench rpc`, and after it a number of rules to try a synthetic pack of that size, `reload RULES` for
-//! latencies while rules are reloaded, or `stream` for one stream beside one call at a time. The call that does
+//! latencies while rules are reloaded, `stream` for one stream beside one call at a time, `threads` for calls, a stream and
+//! `rubor batch` by the number of threads, or `plots` for the figures drawn into `docs/plots`. The call that does
 //! nothing decodes the request, clones a stored answer of the same size and encodes it, in the same process, with the
 //! same allocator and runtime, and with nothing of ours around it. The two alternate within one run. The server is a
 //! process of its own, so that its CPU is its own: the scheduler's count of nanoseconds, over all its threads.
@@ -9,9 +10,11 @@
 #![allow(clippy::disallowed_methods, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 #![allow(clippy::cast_sign_loss, reason = "a bench reads the clock and the disk, and divides counts")]
 
+mod plot;
 #[allow(dead_code, reason = "the other bench uses the rest")]
 mod synthetic;
 
+use plot::Plot;
 use prost::Message as _;
 use rubor::config::ServeArgs;
 use rubor::engine::submission;
@@ -40,6 +43,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const REQUESTS: usize = 32;
 /// How often the two alternate.
 const ROUNDS: usize = 9;
+/// How many lines a batch has.
+const BATCH: usize = 20_000;
 const WINDOW: Duration = Duration::from_millis(700);
 /// Where another binary serves, named by `RUBOR_BENCH_SERVER`.
 const OTHER: &str = "127.0.0.1:50917";
@@ -54,14 +59,21 @@ fn main() {
         }
         ["reload", size] => reload(size),
         ["stream"] => stream(&shipped()),
-        [] => run("the shipped pack", Path::new("rules"), &shipped()),
+        ["spin", which] => spin(which),
+        ["threads"] => threads(&shipped()),
+        ["plots"] => {
+            let cpu = run("the shipped pack", Path::new("rules"), &shipped());
+            draw_calls(&cpu);
+            threads(&shipped());
+        }
+        [] => drop(run("the shipped pack", Path::new("rules"), &shipped())),
         sizes => {
             for size in sizes {
                 let pack = Synthetic::new(size.parse().expect("a number of rules"), 0.8, REQUESTS);
                 let folder = std::env::temp_dir().join(format!("rubor-rpc-{}-{size}", std::process::id()));
                 write(&pack, &folder);
                 let requests: Vec<_> = pack.requests.iter().map(|told| told_of(&pack, told)).collect();
-                run(&format!("{size} rules"), &folder, &requests);
+                drop(run(&format!("{size} rules"), &folder, &requests));
                 std::fs::remove_dir_all(&folder).expect("the pack goes again");
             }
         }
@@ -260,9 +272,14 @@ struct Server {
 
 impl Server {
     fn start(rules: &Path, requests: &Path, runtime: &tokio::runtime::Runtime) -> Self {
+        Self::start_with(rules, requests, runtime, &[])
+    }
+
+    fn start_with(rules: &Path, requests: &Path, runtime: &tokio::runtime::Runtime, settings: &[(&str, u32)]) -> Self {
         let me = std::env::current_exe().expect("a running program has a path");
         let mut child = Command::new(me)
             .args([Path::new("serve"), rules, requests])
+            .envs(settings.iter().map(|(name, value)| (name, value.to_string())))
             .stdout(Stdio::piped())
             .spawn()
             .expect("a server starts");
@@ -318,7 +335,9 @@ struct Figures {
     latencies: Vec<f64>,
 }
 
-fn run(title: &str, rules: &Path, requests: &[proto::EvaluateRequest]) {
+/// Prints the figures, and returns for each number of calls in flight the microseconds of server CPU of both.
+fn run(title: &str, rules: &Path, requests: &[proto::EvaluateRequest]) -> Vec<(usize, f64, f64)> {
+    let mut cpu = Vec::new();
     let (runtime, file) = (client_runtime(), stored(requests));
     let server = Server::start(rules, &file, &runtime);
     let requests: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
@@ -352,10 +371,120 @@ fn run(title: &str, rules: &Path, requests: &[proto::EvaluateRequest]) {
             ours[2] / nothing[2],
             (ours[3] - nothing[3]) * 1e6
         );
+        cpu.push((in_flight, ours[3] * 1e6, nothing[3] * 1e6));
     }
     println!();
     server.end();
     std::fs::remove_file(file).expect("the requests go again");
+    cpu
+}
+
+fn draw_calls(cpu: &[(usize, f64, f64)]) {
+    let folder = Path::new("docs/plots");
+    std::fs::create_dir_all(folder).expect("a folder for the plots");
+    let plot = Plot {
+        title: "Server CPU of a call with 15 observations, shipped pack",
+        x: "calls in flight",
+        y: "microseconds",
+        lines: vec![
+            ("Evaluate", cpu.iter().map(|&(in_flight, ours, _)| (in_flight as f64, ours)).collect()),
+            (
+                "a call that does nothing",
+                cpu.iter().map(|&(in_flight, _, nothing)| (in_flight as f64, nothing)).collect(),
+            ),
+        ],
+    };
+    plot.write(&folder.join("calls.svg"));
+}
+
+/// Calls, one stream and `rubor batch` by the number of threads that work on them.
+fn threads(requests: &[proto::EvaluateRequest]) {
+    let (runtime, file) = (client_runtime(), stored(requests));
+    let bytes: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
+    let lines = std::env::temp_dir().join(format!("rubor-batch-{}.ndjson", std::process::id()));
+    let text: String = requests.iter().cycle().take(BATCH).map(|request| json(request) + "\n").collect();
+    std::fs::write(&lines, text).expect("lines for the batch");
+    println!("| threads | calls/s, 16 in flight | server CPU a call | items/s, one stream | lines/s, `rubor batch` |");
+    println!("|---|---|---|---|---|");
+    let mut rates: [Vec<(f64, f64)>; 3] = Default::default();
+    for count in [1, 2, 4] {
+        let server = Server::start_with(Path::new("rules"), &file, &runtime, &[("TOKIO_WORKER_THREADS", count)]);
+        let mut found: [Vec<f64>; 4] = Default::default();
+        for round in 0..=ROUNDS {
+            let (before, start) = (server.cpu(), Instant::now());
+            let calls = runtime.block_on(window(&server.ours, &bytes, 16)).len() as f64;
+            let (took, cpu) = (start.elapsed().as_secs_f64(), (server.cpu() - before) as f64 / 1e3 / calls);
+            let items = runtime.block_on(items(server.ours[0].clone(), requests.to_vec()));
+            if round > 0 {
+                found[0].push(calls / took);
+                found[1].push(cpu);
+                found[2].push(items);
+            }
+        }
+        for _ in 0..3 {
+            found[3].push(batch(&lines, count));
+        }
+        server.end();
+        let [calls, cpu, items, lines] = found.map(median);
+        println!("| {count} | {calls:.0} | {cpu:.1} us | {items:.0} | {lines:.0} |");
+        for (list, rate) in rates.iter_mut().zip([calls, items, lines]) {
+            list.push((f64::from(count), rate));
+        }
+    }
+    std::fs::remove_file(lines).expect("the lines go again");
+    std::fs::remove_file(file).expect("the requests go again");
+    let [calls, items, lines] = rates;
+    let folder = Path::new("docs/plots");
+    std::fs::create_dir_all(folder).expect("a folder for the plots");
+    let plot = Plot {
+        title: "Answers a second by threads, client on the same two cores",
+        x: "threads",
+        y: "answers a second",
+        lines: vec![("rubor batch", lines), ("one stream", items), ("16 calls in flight", calls)],
+    };
+    plot.write(&folder.join("threads.svg"));
+}
+
+/// Lines a second.
+fn batch(lines: &Path, threads: u32) -> f64 {
+    let start = Instant::now();
+    let status = Command::new(env!("CARGO_BIN_EXE_rubor"))
+        .args([
+            "batch",
+            "--overwrite",
+            "--rules",
+            "rules",
+            "--out",
+            "/dev/null",
+            "--rejected",
+            "/dev/null",
+            "--threads",
+        ])
+        .arg(threads.to_string())
+        .arg("--in")
+        .arg(lines)
+        .stderr(Stdio::null())
+        .status()
+        .expect("a batch starts");
+    assert!(status.success(), "the batch answers every line");
+    BATCH as f64 / start.elapsed().as_secs_f64()
+}
+
+/// A request of yes and no, numbers and options as protobuf JSON.
+fn json(request: &proto::EvaluateRequest) -> String {
+    let observation = |told: &proto::Observation| {
+        let value = match told.value.as_ref().expect("something is told") {
+            Value::Present(present) => format!("\"present\":{present}"),
+            Value::NotKnown(not_known) => format!("\"notKnown\":{not_known}"),
+            Value::Quantity(told) => format!("\"quantity\":{{\"value\":{},\"unit\":{:?}}}", told.value, told.unit),
+            Value::Selection(told) => {
+                format!("\"selection\":{{\"options\":{:?},\"complete\":{}}}", told.options, told.complete)
+            }
+        };
+        format!("{{\"finding\":{:?},{value}}}", told.finding)
+    };
+    let observations: Vec<String> = request.observations.iter().map(observation).collect();
+    format!("{{\"observations\":[{}]}}", observations.join(","))
 }
 
 fn report(in_flight: usize, name: &str, mut figures: Figures) -> [f64; 4] {
@@ -365,6 +494,23 @@ fn report(in_flight: usize, name: &str, mut figures: Figures) -> [f64; 4] {
     let (rate, cpu) = (median(figures.a_second), median(figures.cpu));
     println!("| {in_flight} | {name} | {rate:.0} | {:.0} us | {:.0} us | {:.1} us |", p50 * 1e6, p99 * 1e6, cpu * 1e6);
     [rate, p50, p99, cpu]
+}
+
+/// Calls of one kind and nothing else, for a profiler that looks at the server.
+fn spin(which: &str) {
+    let (runtime, requests) = (client_runtime(), shipped());
+    let file = stored(&requests);
+    let server = Server::start(Path::new("rules"), &file, &runtime);
+    let bytes: Arc<Vec<Vec<u8>>> = Arc::new(requests.iter().map(prost::Message::encode_to_vec).collect());
+    println!("the server is process {}", server.child.id());
+    let channels = if which == "nothing" { &server.nothing } else { &server.ours };
+    let (before, mut calls) = (server.cpu(), 0);
+    for _ in 0..ROUNDS {
+        calls += runtime.block_on(window(channels, &bytes, 16)).len();
+    }
+    println!("{:.1} us of server CPU a call", (server.cpu() - before) as f64 / 1e3 / calls as f64);
+    server.end();
+    std::fs::remove_file(file).expect("the requests go again");
 }
 
 /// Latencies while the rules are reloaded again and again, beside those while they are not; every call must be answered.
