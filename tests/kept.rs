@@ -11,10 +11,15 @@ use std::time::Duration;
 
 use grpc_support::process::Process;
 use grpc_support::{Rules, Served, connect, emergency, harmless, http_get, observed, present, request, until};
+use rubor::grpc::gate::{Gate, Room};
 use rubor::grpc::proto;
 use rubor::grpc::proto::knowledge_service_client::KnowledgeServiceClient;
 use rubor::grpc::proto::observation::Value as Observed;
 use rubor::grpc::proto::triage_service_client::TriageServiceClient;
+use rubor::grpc::service::Services;
+use rubor::grpc::wire::service::triage_service_server::TriageService;
+use rubor::observe::journal::{Journal, Wanted};
+use rubor::observe::metrics::Metrics;
 use serde_json::Value;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
@@ -89,6 +94,29 @@ async fn every_evaluation_has_a_line_that_says_nothing_of_the_patient() {
         let (_, metrics) = served.admin("/metrics").await;
         assert!(metrics.contains(r#"rubor_log_entries_written_total{log="decisions"} 4"#), "{metrics}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_goes_away_before_the_answer_leaves_a_line() {
+    let (rules, folder) = (Rules::small(), tempfile::tempdir().expect("a folder"));
+    let path = folder.path().join("decisions");
+    let metrics = Arc::new(Metrics::new(rules.keeper()));
+    let wanted = Wanted { decisions: Some(path.clone()), ..Wanted::default() };
+    let journal = Journal::open(wanted, Arc::clone(metrics.traffic())).expect("opened");
+    let gate = Arc::new(Gate::new(Room { calls: 9, streams: 9, work: 9 }));
+    let services = Services::new(rules.keeper(), None, metrics, gate).with_journal(journal);
+    // So many observations are evaluated on another thread, and waited for.
+    let large = || Request::new(request(vec![present("fever"); 512]));
+    for _ in 0..20 {
+        tokio::select! {
+            biased;
+            _ = TriageService::evaluate(&services, large()) => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+    until(async || lines(&path).len() == 20).await;
+    let gone = lines(&path).iter().filter(|line| line["status"] == "CANCELLED").count();
+    assert!(gone > 0, "{:?}", lines(&path));
 }
 
 #[tokio::test(flavor = "multi_thread")]

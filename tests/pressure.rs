@@ -12,10 +12,13 @@ use grpc_support::{Served, connect, emergency, until};
 use prost::Message as _;
 use rubor::grpc::proto;
 use tokio_stream::StreamExt as _;
+use tonic::body::Body;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::codegen::{Body as _, Bytes, Service as _, http};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
 
 /// A call with one answer whose message never arrives.
 async fn stall(served: &Served) -> Result<proto::EvaluateResponse, Status> {
@@ -58,6 +61,131 @@ async fn a_full_server_refuses_at_once_and_a_slow_caller_gives_its_place_back() 
     assert!(served.evaluate(emergency()).await.is_ok());
     let (_, metrics) = served.admin("/metrics").await;
     assert!(metrics.contains(r#"rubor_calls_shed_total{reason="in_flight"} 20"#), "{metrics}");
+}
+
+/// Calls answered, and calls refused, by so many callers who ask again and again for a while.
+async fn closed_loop(served: &Served, callers: usize, time: Duration) -> (usize, Vec<Status>) {
+    let end = Instant::now() + time;
+    let callers = (0..callers).map(|_| {
+        let mut client = served.triage();
+        tokio::spawn(async move {
+            let (mut answered, mut refused) = (0, Vec::new());
+            while Instant::now() < end {
+                match client.evaluate(emergency()).await {
+                    Ok(_) => answered += 1,
+                    Err(status) => {
+                        let wait = status.get_details_retry_info().and_then(|info| info.retry_delay);
+                        tokio::time::sleep(wait.expect("it says when to try again")).await;
+                        refused.push(status);
+                    }
+                }
+            }
+            (answered, refused)
+        })
+    });
+    let (mut answered, mut refused) = (0, Vec::new());
+    for caller in callers.collect::<Vec<_>>() {
+        let (more, no) = caller.await.expect("no panic");
+        answered += more;
+        refused.extend(no);
+    }
+    (answered, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_callers_than_it_can_answer_are_told_to_come_later_and_the_others_are_answered() {
+    let served = Served::start_with(|args| args.limits.max_at_work = Some(12)).await;
+    let time = Duration::from_secs(2);
+    // The first heap is a burst, and is let in: the places in flight are for it.
+    let burst = (0..100).map(|_| {
+        let mut client = served.triage();
+        async move { client.evaluate(emergency()).await }
+    });
+    let burst: Vec<_> = burst.collect::<tokio::task::JoinSet<_>>().join_all().await;
+    assert!(burst.iter().all(Result::is_ok));
+    let (few, none) = closed_loop(&served, 12, time).await;
+    assert!(none.is_empty(), "{none:?}");
+    let ((many, refused), slowest) = tokio::join!(closed_loop(&served, 100, time), async {
+        let (end, mut slowest) = (Instant::now() + time, Duration::ZERO);
+        while Instant::now() < end {
+            let started = Instant::now();
+            assert!(is_healthy(&served).await);
+            slowest = slowest.max(started.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        slowest
+    });
+    assert!(refused.len() > 100, "{} refused, {many} answered", refused.len());
+    for status in refused {
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let wait = status.get_details_retry_info().and_then(|info| info.retry_delay).expect("a time");
+        assert!((250..=750).contains(&wait.as_millis()), "{wait:?}");
+        let pushback = status.metadata().get("grpc-retry-pushback-ms").expect("for libraries that retry");
+        assert_eq!(pushback.to_str().expect("text"), wait.as_millis().to_string());
+    }
+    // Generous, because the machine may have other work; the bench `overload` has the figures.
+    assert!(3 * many > few && slowest < Duration::from_secs(1), "{few} and {many} answered, health {slowest:?}");
+    let (_, metrics) = served.admin("/metrics").await;
+    assert!(metrics.contains(r#"rubor_calls_shed_total{reason="in_flight"} 0"#), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_callers_at_once_are_no_overload() {
+    let served = Served::start().await;
+    let (answered, refused) = closed_loop(&served, 64, Duration::from_secs(2)).await;
+    assert!(answered > 64 && refused.is_empty(), "{answered} answered, {refused:?}");
+}
+
+/// How a call ends whose caller sends these bytes, and then nothing.
+async fn half_a_message(served: &Served, path: &str, bytes: Vec<u8>) -> Status {
+    let sent = tokio_stream::iter([Ok::<_, std::convert::Infallible>(Bytes::from(bytes))]);
+    let body = Body::new(axum::body::Body::from_stream(sent.chain(tokio_stream::pending())));
+    let request = http::Request::post(path).header("content-type", "application/grpc").header("te", "trailers");
+    let mut channel = served.channel.clone();
+    std::future::poll_fn(|cx| channel.poll_ready(cx)).await.expect("connected");
+    let response = channel.call(request.body(body).expect("a request")).await.expect("answered");
+    let (head, mut body) = response.into_parts();
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        return status;
+    }
+    loop {
+        let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut body).poll_frame(cx)).await;
+        let frame = frame.expect("trailers before the end").expect("read");
+        if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
+            return status;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_is_refused_by_its_length_alone() {
+    let served = Served::start().await;
+    for (path, length) in [
+        ("/rubor.v1.TriageService/Evaluate", 1024 * 1024 + 1),
+        ("/rubor.v1.TriageService/EvaluateStream", 4 * 1024 * 1024 + 1),
+        ("/rubor.v1.KnowledgeService/GetPack", u32::MAX),
+        ("/rubor.v1.KnowledgeService/ValidateRules", 16 * 1024 * 1024 + 1),
+        ("/grpc.health.v1.Health/Check", 16 * 1024 + 1),
+    ] {
+        let bytes = [&[0][..], &length.to_be_bytes()].concat();
+        let status = tokio::time::timeout(Duration::from_secs(5), half_a_message(&served, path, bytes));
+        let status = status.await.unwrap_or_else(|_| panic!("{path} waits for the rest"));
+        assert_eq!(status.code(), Code::ResourceExhausted, "{path}: {status:?}");
+        assert!(status.message().contains("over the limit"), "{path}: {status:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_stops_half_way_is_given_up() {
+    let served = Served::start_with(|args| args.limits.request_timeout = Duration::from_millis(300)).await;
+    for path in
+        ["/rubor.v1.TriageService/Evaluate", "/rubor.v1.TriageService/EvaluateStream", "/grpc.health.v1.Health/Check"]
+    {
+        let bytes = [&[0, 0, 0, 0, 200][..], &[10, 100]].concat();
+        let status = tokio::time::timeout(Duration::from_secs(5), half_a_message(&served, path, bytes));
+        let status = status.await.unwrap_or_else(|_| panic!("{path} waits for the rest"));
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{path}: {status:?}");
+    }
 }
 
 #[tokio::test]
@@ -208,7 +336,7 @@ async fn an_old_connection_is_asked_to_end_and_cuts_nothing_off() {
     let ((), count) = tokio::join!(unary, stream);
     assert_eq!(count, 40);
     let (_, metrics) = served.admin("/metrics").await;
-    let calls = metrics.lines().filter(|line| line.starts_with("rubor_rpc_requests_total"));
+    let calls = metrics.lines().filter(|line| line.starts_with("rubor_rpc_requests_total") && !line.ends_with(" 0"));
     assert!(calls.clone().count() > 0 && calls.clone().all(|line| line.contains(r#"code="OK""#)), "{metrics}");
 }
 

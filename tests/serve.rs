@@ -13,6 +13,7 @@ use rubor::grpc::proto;
 use rubor::grpc::proto::observation::Value;
 use rubor::grpc::proto::triage_service_client::TriageServiceClient;
 use tokio::time::Instant;
+use tokio_stream::StreamExt as _;
 
 const CANARY: &str = "zq9canaryqz";
 
@@ -91,6 +92,32 @@ async fn under_load_with_open_streams_and_a_silent_connection_it_ends_in_time_an
     let kept = std::fs::read_to_string(&decisions).expect("written");
     let evaluated = kept.lines().filter(|line| line.contains(r#""status":"OK""#)).count();
     assert!(answered > 100 && answered == evaluated, "{answered} answered, {evaluated} evaluated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_stream_is_cut_off_with_a_reason() {
+    let rules = Rules::small();
+    let process = Process::start_with(&rules, "info", &["--drain-pause", "0ms", "--drain-timeout", "1500ms"]);
+    let (address, _) = process.addresses().await;
+    let mut client = TriageServiceClient::new(connect(address).await);
+    let items = tokio_stream::iter(0..).throttle(Duration::from_millis(20));
+    let items = items.map(|_: i32| proto::EvaluateStreamRequest { request: Some(emergency()) });
+    let mut answers = client.evaluate_stream(items).await.expect("opened").into_inner();
+    answers.message().await.expect("answered");
+    process.signal("TERM");
+    let told = Instant::now();
+    let status = loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ended without a word"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
+    assert!(status.message().contains("shut down") && told.elapsed() > Duration::from_secs(1), "{status:?}");
+    let (status, log) = process.end();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(told.elapsed() < Duration::from_secs(4) && log.contains("some calls did not finish in time"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@ use crate::grpc::gate::Room;
 
 /// How many calls may be at work for each core where nothing else is asked for: some milliseconds.
 const WORK_PER_CORE: usize = 32;
+/// How many there may be at the least: so many callers at once are no overload on any machine.
+const LEAST_WORK: usize = 64;
 
 /// Limits of `rubor serve`.
 #[derive(Debug, Clone, Args)]
@@ -23,7 +25,7 @@ pub struct LimitArgs {
     )]
     pub max_in_flight: u32,
 
-    /// How many calls may have a core or wait for one; beyond a burst, more are refused [default: 32 a core]
+    /// How many calls may have a core or wait for one; beyond a burst, more are refused [default: 32 a core, at least 64]
     #[arg(long, env = "RUBOR_MAX_AT_WORK", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_at_work: Option<u32>,
 
@@ -93,7 +95,7 @@ impl LimitArgs {
         Room {
             calls: count(self.max_in_flight),
             streams: count(self.max_streams),
-            work: self.max_at_work.map_or(cores * WORK_PER_CORE, count),
+            work: self.max_at_work.map_or((cores * WORK_PER_CORE).max(LEAST_WORK), count),
         }
     }
 }

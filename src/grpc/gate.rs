@@ -3,25 +3,23 @@
 //! Owns the counts and the rule by which load is shed. A call is at work while it waits for a core or has one; while its
 //! message is still arriving it is in flight alone, so that slow callers do not take the place of others.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
-use tonic::body::Body;
-use tonic::codegen::{Bytes, http};
 
 use super::status::Problem;
 use crate::access::scope::Method;
 
-/// How long there may be more work than there should be before calls are refused: a burst is not an overload.
-const BURST: Duration = Duration::from_millis(50);
-/// How long there must be less before a burst is let in again.
+/// How long it takes until a burst is let in again that is as large as the first.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// How long nobody must be refused until an overload is over. Those who were refused have come again by then.
 const CALM: Duration = Duration::from_secs(1);
+/// Of the work that there may be, one in so many while there is an overload: fewer calls at once are answered as fast, and
+/// each of them sooner.
+const WHILE_SHEDDING: usize = 3;
 
 /// How much a [`Gate`] lets in.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +28,7 @@ pub struct Room {
     pub calls: usize,
     /// Streams.
     pub streams: usize,
-    /// Calls at work, but for a burst.
+    /// Calls at work; in a burst there may be as many as in flight.
     pub work: usize,
 }
 
@@ -40,32 +38,53 @@ pub struct Gate {
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     work: Arc<AtomicUsize>,
-    most_work: usize,
     load: Mutex<Load>,
     shut: watch::Sender<bool>,
+    cut_off: watch::Sender<bool>,
 }
 
-/// How the last moments were.
-#[derive(Debug, Clone, Copy)]
-enum Load {
-    /// There is room.
-    Low,
-    /// There has been too much work since then.
-    High(Instant),
-    /// Calls are refused; the last time that there was too much work.
-    Shedding(Instant),
+/// Whether there is an overload, and how much of a burst is still to be let in.
+///
+/// A burst is counted and not timed: many callers who wait for their answers before they ask again come in heaps, between
+/// which there is no work at all, so every heap by itself looks like a short burst.
+#[derive(Debug)]
+struct Load {
+    most_work: usize,
+    /// When the whole burst will be there again.
+    whole: Instant,
+    /// How long it takes until one more call of it is.
+    step: Duration,
+    /// Until when there is an overload, if nobody is refused before.
+    shedding: Option<Instant>,
 }
 
 impl Load {
-    /// The load after a look at the work, and whether a call is let in.
-    fn after(self, is_full: bool, now: Instant) -> (Load, bool) {
-        match (self, is_full) {
-            (Load::Low, true) => (Load::High(now), true),
-            (Load::High(since), true) if now.duration_since(since) < BURST => (self, true),
-            (Load::High(_) | Load::Shedding(_), true) => (Load::Shedding(now), false),
-            (Load::Shedding(last), false) if now.duration_since(last) < CALM => (self, true),
-            (_, false) => (Load::Low, true),
+    fn new(most_work: usize, burst: usize) -> Self {
+        let burst = u32::try_from(burst).unwrap_or(u32::MAX).max(1);
+        Self { most_work, whole: Instant::now(), step: RECOVERY / burst, shedding: None }
+    }
+
+    /// Whether a call is let in beside so much work.
+    fn lets_in(&mut self, work: usize, now: Instant) -> bool {
+        let is_shedding = self.shedding.is_some_and(|until| now < until);
+        let is_let_in = if is_shedding {
+            work < (self.most_work / WHILE_SHEDDING).max(1)
+        } else {
+            work < self.most_work || self.takes_of_burst(now)
+        };
+        if !is_let_in {
+            self.shedding = Some(now + CALM);
         }
+        is_let_in
+    }
+
+    fn takes_of_burst(&mut self, now: Instant) -> bool {
+        let whole = self.whole.max(now) + self.step;
+        let is_left = whole <= now + RECOVERY;
+        if is_left {
+            self.whole = whole;
+        }
+        is_left
     }
 }
 
@@ -79,9 +98,9 @@ impl Gate {
             calls: places(calls),
             streams: places(streams),
             work: Arc::default(),
-            most_work: work,
-            load: Mutex::new(Load::Low),
+            load: Mutex::new(Load::new(work, calls.saturating_sub(work))),
             shut: watch::Sender::new(false),
+            cut_off: watch::Sender::new(false),
         }
     }
 
@@ -94,6 +113,17 @@ impl Gate {
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.shut.subscribe()
+    }
+
+    /// Ends those inside, each with a word of why.
+    pub fn cut_off(&self) {
+        self.cut_off.send_replace(true);
+    }
+
+    /// Becomes true when those inside are to end.
+    #[must_use]
+    pub fn watch_cut_off(&self) -> watch::Receiver<bool> {
+        self.cut_off.subscribe()
     }
 
     /// A place, or what to say and which limit was met.
@@ -110,9 +140,7 @@ impl Gate {
         }
         let held = take(&self.calls, "in_flight")?;
         let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = self.work.load(Ordering::Relaxed) >= self.most_work;
-        let (after, is_let_in) = load.after(is_full, Instant::now());
-        *load = after;
+        let is_let_in = load.lets_in(self.work.load(Ordering::Relaxed), Instant::now());
         if is_let_in { Ok(Place { held, work: Some(Work::begin(&self.work)) }) } else { Err((Problem::Busy, "work")) }
     }
 }
@@ -130,12 +158,9 @@ impl Place {
         Arc::clone(&self.held)
     }
 
-    /// What must be held while the call is at work, and the request whose arrival interrupts it.
-    pub(super) fn at_work(self, request: http::Request<Body>) -> (Option<Arc<Work>>, http::Request<Body>) {
-        let Some(work) = self.work.map(Arc::new) else { return (None, request) };
-        let arriving = Arc::clone(&work);
-        let request = request.map(|body| Body::new(Arriving { body, work: arriving }));
-        (Some(work), request)
+    /// What must be held while the call is at work.
+    pub(super) fn at_work(self) -> Option<Arc<Work>> {
+        self.work.map(Arc::new)
     }
 }
 
@@ -153,7 +178,7 @@ impl Work {
     }
 
     /// Notes whether the call waits for its caller.
-    fn waits(&self, waits: bool) {
+    pub(super) fn waits(&self, waits: bool) {
         let mut is_waiting = self.is_waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waits != std::mem::replace(&mut *is_waiting, waits) {
             let add = |count: usize| if waits { count.saturating_sub(1) } else { count + 1 };
@@ -169,34 +194,9 @@ impl Drop for Work {
     }
 }
 
-/// A message that may still be arriving.
-struct Arriving {
-    body: Body,
-    work: Arc<Work>,
-}
-
-impl HttpBody for Arriving {
-    type Data = Bytes;
-    type Error = tonic::Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        self.work.waits(polled.is_pending());
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{BURST, CALM, Gate, Instant, Problem, Room};
+    use super::{CALM, Duration, Gate, Load, Problem, RECOVERY, Room};
     use crate::access::scope;
 
     #[test]
@@ -214,24 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_let_in_and_an_overload_is_not() {
-        let start = Instant::now();
-        let (mut load, mut told) = (super::Load::Low, Vec::new());
-        let times = [
-            (BURST / 2, true),
-            (BURST, true),
-            (2 * BURST, true),
-            (2 * BURST, false),
-            (3 * BURST, true),
-            (3 * BURST + CALM, false),
-            (3 * BURST + CALM, true),
-        ];
-        for (after, is_full) in times {
-            let (next, is_let_in) = load.after(is_full, start + after);
-            load = next;
-            told.push(is_let_in);
-        }
-        assert_eq!(told, [true, true, false, true, false, true, true]);
+    fn a_burst_is_let_in_once_and_an_overload_ends_with_the_last_refusal() {
+        let mut load = Load::new(12, 100);
+        let start = load.whole;
+        let mut heap = |at: Duration, work| (0..300).filter(|_| load.lets_in(work, start + at)).count();
+        assert_eq!(heap(Duration::ZERO, 11), 300, "so much there may be for ever");
+        assert_eq!(heap(Duration::ZERO, 12), 100, "a burst");
+        // Now there is an overload, and the work is brought down.
+        assert_eq!((heap(CALM / 2, 3), heap(CALM / 2, 4)), (300, 0));
+        assert_eq!(heap(CALM, 4), 0, "somebody was refused meanwhile");
+        assert_eq!(heap(CALM * 2, 4), 300, "nobody was");
+        assert_eq!(heap(RECOVERY * 2, 12), 100, "a burst as large as the first");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What stands around every call: who may call, the limits in flight, the drain, deadlines, panics and measurement.
 //!
-//! Owns one tower layer. It reads no message, and who may call is decided by `access`. Status codes that the transport would give are mended here: a message
-//! that is too large or unreadable is the caller's doing, and INTERNAL is kept for bugs of ours.
+//! Owns one tower layer. It reads no message, and who may call is decided by `access`. Status codes that the transport
+//! would give are mended here: a message that is too large or unreadable is the caller's doing, and INTERNAL is kept for
+//! bugs of ours.
 
 use std::any::Any;
 use std::future::Future;
@@ -10,13 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Bytes, Service, StdError, http};
 use tonic::{Code, Status};
 use tower::Layer;
 
+use super::arrival::Arriving;
 use super::gate::{Gate, Place};
 use super::limits;
 use super::origin::Origin;
@@ -44,16 +46,19 @@ pub struct Patience {
 pub struct Deadline {
     at: Option<Instant>,
     problem: Problem,
+    /// Becomes true when the server ends what is not done by then.
+    cut_off: Option<watch::Receiver<bool>>,
 }
 
 impl Deadline {
     /// The deadline of a request that came through the guard.
     #[must_use]
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
-        request.extensions().get().cloned().unwrap_or(Deadline { at: None, problem: Problem::TooLate })
+        request.extensions().get().cloned().unwrap_or(Deadline { at: None, problem: Problem::TooLate, cut_off: None })
     }
 
-    fn read(headers: &http::HeaderMap, method: Method, patience: Patience) -> Self {
+    fn read(headers: &http::HeaderMap, method: Method, patience: Patience, gate: &Gate) -> Self {
+        let cut_off = Some(gate.watch_cut_off());
         let timeout = headers.get("grpc-timeout").and_then(|value| timeout(value.to_str().ok()?));
         // The transport's own timer wraps this layer and answers CANCELLED, so ours runs out a little earlier.
         let theirs = timeout.map(|timeout| timeout.saturating_sub((timeout / 5).min(Duration::from_millis(5))));
@@ -65,8 +70,8 @@ impl Deadline {
         };
         let after = |time: Duration| Instant::now().checked_add(time);
         match theirs {
-            Some(theirs) if theirs <= ours => Deadline { at: after(theirs), problem: Problem::TooLate },
-            _ => Deadline { at: after(ours), problem },
+            Some(theirs) if theirs <= ours => Deadline { at: after(theirs), problem: Problem::TooLate, cut_off },
+            _ => Deadline { at: after(ours), problem, cut_off },
         }
     }
 
@@ -81,13 +86,40 @@ impl Deadline {
         }
     }
 
-    /// Waits until the deadline has passed; for ever where there is none. Gives what to say then.
+    /// Waits until the deadline has passed, or the server ends before; for ever where neither is so. Gives what to say then.
     pub async fn passed(&self) -> Problem {
-        match self.at {
-            Some(deadline) => tokio::time::sleep_until(deadline).await,
-            None => std::future::pending().await,
+        let passed = async {
+            match self.at {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut cut_off = self.cut_off.clone();
+        let ended = async {
+            let is_cut_off = match &mut cut_off {
+                Some(cut_off) => cut_off.wait_for(|is_cut_off| *is_cut_off).await.is_ok(),
+                None => false,
+            };
+            // Without a gate there is nobody who could end the call.
+            if !is_cut_off {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = passed => self.problem.clone(),
+            () = ended => Problem::CutOff,
         }
-        self.problem.clone()
+    }
+
+    /// Why a call was given up that nobody waits for any more: its time was over, or its caller has gone.
+    #[must_use]
+    pub fn given_up(&self) -> Code {
+        let is_cut_off = self.cut_off.as_ref().is_some_and(|cut_off| *cut_off.borrow());
+        match self.check() {
+            Err(problem) => problem.code(),
+            Ok(()) if is_cut_off => Problem::CutOff.code(),
+            Ok(()) => Code::Cancelled,
+        }
     }
 }
 
@@ -199,7 +231,6 @@ where
         // The service that was polled ready must be the one that is called.
         let fresh = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, fresh);
-        // A call is in flight from here on, and not from when there is time to look at it: else the queue has no end.
         let admission = self.around.admit(&request);
         Box::pin(guarded(self.around.clone(), inner, request, admission))
     }
@@ -276,15 +307,18 @@ where
         }
         return Ok(origin.named(refuse(&call, problem)));
     }
-    let deadline = Deadline::read(request.headers(), method, around.patience);
+    // What was read is only spawned, and comes here one call after the other. Were each answered at once, no call would see
+    // those that wait behind it, and the queue would have no end. So all are let in or refused first.
+    if place.is_some() {
+        tokio::task::yield_now().await;
+    }
+    let deadline = Deadline::read(request.headers(), method, around.patience, &around.gate);
     request.extensions_mut().insert(deadline.clone());
     request.extensions_mut().insert(Arc::clone(&call));
     request.extensions_mut().insert(Arc::clone(&origin));
     // The call is at work until there is an answer, but for the time that its message takes to arrive.
-    let (_work, request) = match place {
-        Some(place) => place.at_work(request),
-        None => (None, request),
-    };
+    let work = place.and_then(Place::at_work);
+    let request = Arriving::watch(request, method, around.patience.call, work.clone());
     let response = tokio::select! {
         biased;
         response = inner.call(request) => mend(response?.map(Body::new), largest),

@@ -9,16 +9,21 @@ use std::collections::BTreeSet;
 use super::proto;
 use super::proto::observation::Value;
 use super::status::Problem;
+use crate::access::scope::Method;
 use crate::engine::submission::Violation;
 use crate::store::read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES};
 
 /// Largest message that is answered, in bytes.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
-/// Largest message that is read at all. It is above [`MESSAGE_BYTES`] so that a large item of a stream can be refused
-/// alone: what the transport itself refuses ends the stream.
+/// Largest item of a stream that is read at all. It is above [`MESSAGE_BYTES`] so that a large item can be refused alone:
+/// what is refused while it arrives ends the stream.
 pub const TRANSPORT_BYTES: usize = 4 * 1024 * 1024;
 /// Largest message of [`VALIDATE_RULES`], in bytes.
 pub const RULES_BYTES: usize = 16 * 1024 * 1024;
+/// Largest message of the methods that anybody may call, in bytes.
+pub const OPEN_BYTES: usize = 16 * 1024;
+/// The method whose messages are refused one by one.
+pub const EVALUATE_STREAM: &str = "/rubor.v1.TriageService/EvaluateStream";
 /// The method that takes whole packs.
 pub const VALIDATE_RULES: &str = "/rubor.v1.KnowledgeService/ValidateRules";
 /// Longest path of a rule file, in bytes.
@@ -121,6 +126,16 @@ pub fn check_cases(request: &proto::RunCasesRequest) -> Result<(), Problem> {
 #[must_use]
 pub fn message_bytes(path: &str) -> usize {
     if path == VALIDATE_RULES { RULES_BYTES } else { MESSAGE_BYTES }
+}
+
+/// Largest message of a method that may arrive at all, in bytes.
+#[must_use]
+pub fn arriving_bytes(method: Method, path: &str) -> usize {
+    match (method.scope, path) {
+        (None, _) => OPEN_BYTES,
+        (_, EVALUATE_STREAM) => TRANSPORT_BYTES,
+        _ => message_bytes(path),
+    }
 }
 
 #[derive(Default)]

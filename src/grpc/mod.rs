@@ -3,6 +3,7 @@
 //! Owns the generated code, conversion, status codes, limits and the two services. It holds no clinical logic, reads no
 //! file and opens no socket: `engine` decides, `store` holds the rules, `server` listens.
 
+mod arrival;
 mod cases;
 pub mod convert;
 pub mod gate;

@@ -255,7 +255,7 @@ impl TriageService for Services {
         let deadline = Deadline::of(&request);
         deadline.check()?;
         let origin = Origin::of(&request);
-        let response = self.recorded("Evaluate", &origin, request.into_inner()).await?;
+        let response = self.recorded("Evaluate", &origin, request.into_inner(), &deadline).await?;
         deadline.check()?;
         Ok(Response::new(response))
     }

@@ -4,7 +4,10 @@
 //! and what the rules know.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
@@ -17,6 +20,12 @@ use crate::engine::submission::Violation;
 const SUMMARY_BYTES: usize = 800;
 /// Room for the details of a status, in bytes.
 const DETAIL_BYTES: usize = 3600;
+/// How long, at the least, a caller is asked to wait who was refused because the server is full, in milliseconds.
+const RETRY_LEAST: u64 = 250;
+/// How much longer at the most. Those who were refused together must not come back together.
+const RETRY_SPREAD: u64 = 500;
+/// The same in the metadata that the retries of gRPC libraries heed.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// How many names a message lists.
 const LISTED_NAMES: usize = 10;
 
@@ -50,6 +59,8 @@ pub enum Problem {
     Taken,
     /// The server is shutting down.
     Draining,
+    /// The server has shut down before the call was done.
+    CutOff,
     /// There are no rules to evaluate on.
     NoRules,
     /// The caller may not call this.
@@ -82,7 +93,7 @@ impl Problem {
             Problem::Denied(_) => Code::Unauthenticated,
             Problem::UnknownPack { .. } => Code::NotFound,
             Problem::NotHeld { .. } => Code::FailedPrecondition,
-            Problem::Draining | Problem::NoRules => Code::Unavailable,
+            Problem::Draining | Problem::CutOff | Problem::NoRules => Code::Unavailable,
             Problem::TooLate | Problem::Overtime | Problem::TooSlow => Code::DeadlineExceeded,
             Problem::Bug => Code::Internal,
         }
@@ -105,6 +116,7 @@ impl Problem {
             Problem::Busy => "too many requests are in flight; retry after a short pause, or elsewhere".into(),
             Problem::Taken => "every place for this method is taken, which has few; retry after a pause".into(),
             Problem::Draining => "the server is shutting down; retry elsewhere".into(),
+            Problem::CutOff => "the server has shut down before the call was done; retry elsewhere".into(),
             Problem::NoRules => "the server has no rules".into(),
             Problem::Denied(denial) => denied(*denial),
             Problem::TooLate => "the deadline of the request has passed".into(),
@@ -141,10 +153,23 @@ impl From<Problem> for Status {
             Problem::Invalid(violations) => ErrorDetails::with_bad_request(fitting(&violations)),
             Problem::OverLimit(violations) => quota(&violations),
             Problem::NotHeld { held } => not_held(&held),
+            Problem::Busy => return busy(code, message),
             _ => return Status::new(code, message),
         };
         Status::with_error_details(code, message, details)
     }
+}
+
+/// A refusal that says when to try again.
+fn busy(code: Code, message: String) -> Status {
+    static REFUSED: AtomicU64 = AtomicU64::new(0);
+    // Steps of about 0.6 of the spread fill it evenly.
+    let step = REFUSED.fetch_add(1, Ordering::Relaxed).wrapping_mul(RETRY_SPREAD * 618 / 1000 | 1);
+    let wait = RETRY_LEAST + step % (RETRY_SPREAD + 1);
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(wait)));
+    let mut status = Status::with_error_details(code, message, details);
+    status.metadata_mut().insert(PUSHBACK, MetadataValue::from(wait));
+    status
 }
 
 /// It says nothing about the token, which may be somebody's.

@@ -40,8 +40,8 @@ pub(super) fn answer_all(
 ) -> ReceiverStream<Answer> {
     let (answers, receiver) = mpsc::channel(BUFFER);
     tokio::spawn(async move {
-        let pump = pump(&services, &origin, requests, &answers);
-        conduct(pump, &answers, deadline, call).await;
+        let pump = pump(&services, &origin, &deadline, requests, &answers);
+        conduct(pump, &answers, &deadline, call).await;
     });
     ReceiverStream::new(receiver)
 }
@@ -50,7 +50,7 @@ pub(super) fn answer_all(
 pub(super) async fn conduct<T>(
     work: impl Future<Output = Result<(), Status>>,
     answers: &mpsc::Sender<Result<T, Status>>,
-    deadline: Deadline,
+    deadline: &Deadline,
     call: Option<Arc<Call>>,
 ) {
     let ended = tokio::select! {
@@ -76,6 +76,7 @@ pub(super) async fn conduct<T>(
 async fn pump(
     services: &Services,
     origin: &Arc<Origin>,
+    deadline: &Deadline,
     mut requests: Streaming<proto::EvaluateStreamRequest>,
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
@@ -94,8 +95,10 @@ async fn pump(
             }
             message = requests.message(), if !has_ended && being_answered.len() < AT_ONCE => match message {
                 Ok(Some(item)) => {
-                    let (services, origin) = (services.clone(), Arc::clone(origin));
-                    being_answered.push_back(tokio::spawn(async move { answer_one(&services, &origin, index, item).await }));
+                    let (services, origin, deadline) = (services.clone(), Arc::clone(origin), deadline.clone());
+                    being_answered.push_back(tokio::spawn(async move {
+                        answer_one(&services, &origin, &deadline, index, item).await
+                    }));
                     index += 1;
                 }
                 Ok(None) => has_ended = true,
@@ -139,13 +142,14 @@ async fn drained_and_idle(draining: &mut watch::Receiver<bool>) {
 async fn answer_one(
     services: &Services,
     origin: &Arc<Origin>,
+    deadline: &Deadline,
     index: u64,
     item: proto::EvaluateStreamRequest,
 ) -> EncodedItem {
     let proto::EvaluateStreamRequest { request } = item;
     let request_id = request.as_ref().map(|request| request.request_id.clone()).unwrap_or_default();
     let answered = match request {
-        Some(request) => services.recorded("EvaluateStream", origin, request).await,
+        Some(request) => services.recorded("EvaluateStream", origin, request, deadline).await,
         None => Err(missing()),
     };
     match answered {

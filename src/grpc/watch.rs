@@ -32,7 +32,7 @@ pub(super) fn tell(
     let draining = gate.watch();
     tokio::spawn(async move {
         let _place = place;
-        stream::conduct(pump(&keeper, draining, &answers), &answers, deadline, call).await;
+        stream::conduct(pump(&keeper, draining, &answers), &answers, &deadline, call).await;
     });
     ReceiverStream::new(receiver)
 }

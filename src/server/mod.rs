@@ -50,6 +50,9 @@ const HEALTH_NAMES: [&str; 3] = ["", "rubor.v1.TriageService", "rubor.v1.Knowled
 /// How many calls a client may open and take back before the server has looked at them.
 const RESETS: usize = 32;
 
+/// How long those have to hear why they were cut off who did not finish in time.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
 type Panic = Box<dyn Any + Send>;
 
 /// Serves until told to stop, and stops cleanly.
@@ -324,6 +327,10 @@ impl Running {
             self.health.clear_service_status(name).await;
         }
         let finished = tokio::time::timeout(self.timeout, &mut self.serving).await.is_ok();
+        if !finished {
+            self.gate.cut_off();
+            let _ = tokio::time::timeout(LAST_WORD, &mut self.serving).await;
+        }
         self.serving.abort();
         if let Some(journal) = self.journal.take() {
             let _ = tokio::task::spawn_blocking(move || journal.finish()).await;

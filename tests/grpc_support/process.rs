@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -10,6 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Rules;
+
+/// Where the binary is.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_rubor");
 
 /// A running binary and what it has logged so far.
 pub struct Process {
@@ -31,9 +35,14 @@ impl Process {
     }
 
     pub fn start_with(rules: &Rules, level: &str, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rubor"))
+        Self::serving(&mut Command::new(BINARY), rules.folder(), level, more)
+    }
+
+    /// The same by a command that may do more than name the binary.
+    pub fn serving(command: &mut Command, rules: &Path, level: &str, more: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--rules"])
-            .arg(rules.folder())
+            .arg(rules)
             .args(more)
             .env("RUBOR_LOG", level)
             .stderr(Stdio::piped())
