@@ -57,6 +57,9 @@ pub enum Denial {
 }
 
 impl Denial {
+    /// All names.
+    pub const NAMES: [&str; 5] = ["missing", "unknown", "expired", "audience_or_issuer", "scope"];
+
     /// Its name in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -120,7 +120,7 @@ pub const METHODS: [Method; 13] = [
 ];
 
 /// Whatever else is asked for.
-const OTHER: Method = unary("other", Scope::Administer);
+pub const OTHER: Method = unary("other", Scope::Administer);
 
 /// The method of a path. Only the exact path is that method.
 #[must_use]

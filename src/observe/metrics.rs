@@ -18,6 +18,7 @@ use prometheus_client::registry::Registry;
 use tonic::Code;
 
 use super::traffic::Traffic;
+use crate::access::scope::{METHODS, Method, OTHER};
 use crate::access::watched::Look;
 use crate::grpc::proto;
 use crate::store::keeper::Keeper;
@@ -26,6 +27,30 @@ use crate::store::keeper::Keeper;
 /// where an objective would be set (5, 10, 25, 50, 100, 250 ms), and end where the longest calls may.
 const BUCKETS: [f64; 15] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// What an answer may say.
+const URGENCIES: [proto::Urgency; 5] = [
+    proto::Urgency::SelfCare,
+    proto::Urgency::Routine,
+    proto::Urgency::Prompt,
+    proto::Urgency::Urgent,
+    proto::Urgency::Emergency,
+];
+/// How calls end.
+const CODES: [Code; 12] = [
+    Code::Ok,
+    Code::Cancelled,
+    Code::InvalidArgument,
+    Code::DeadlineExceeded,
+    Code::NotFound,
+    Code::PermissionDenied,
+    Code::ResourceExhausted,
+    Code::FailedPrecondition,
+    Code::Unimplemented,
+    Code::Internal,
+    Code::Unavailable,
+    Code::Unauthenticated,
+];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EvaluationLabels {
@@ -60,6 +85,7 @@ struct ResultLabel {
 /// Everything that is counted.
 pub struct Metrics {
     registry: Registry,
+    keeper: Arc<Keeper>,
     evaluations: Family<EvaluationLabels, Counter>,
     requests: Family<RpcLabels, Counter>,
     durations: Family<MethodLabel, Histogram>,
@@ -76,16 +102,23 @@ impl Metrics {
     /// Metrics of a server that serves the rules of `keeper`.
     #[must_use]
     pub fn new(keeper: Arc<Keeper>) -> Self {
-        let evaluations = Family::default();
-        let requests = Family::default();
-        let durations = Family::new_with_constructor(histogram as fn() -> Histogram);
+        let evaluations: Family<EvaluationLabels, Counter> = Family::default();
+        let requests: Family<RpcLabels, Counter> = Family::default();
+        let durations: Family<MethodLabel, Histogram> = Family::new_with_constructor(histogram as fn() -> Histogram);
+        // Counters exist before the first count: of one that appears with it, nobody sees that it grew.
+        for Method { name: method, .. } in METHODS.into_iter().chain([OTHER]) {
+            drop(durations.get_or_create(&MethodLabel { method }));
+            for code in CODES.map(code_name) {
+                drop(requests.get_or_create(&RpcLabels { method, code }));
+            }
+        }
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(Rules { keeper }));
+        registry.register_collector(Box::new(Rules { keeper: Arc::clone(&keeper) }));
         registry.register("rubor_evaluations", "Evaluations answered", evaluations.clone());
         registry.register("rubor_rpc_requests", "Calls ended, by method and gRPC status code", requests.clone());
         registry.register("rubor_rpc_duration_seconds", "Time until a call ended", durations.clone());
         let traffic = Arc::new(Traffic::new(&mut registry));
-        Self { registry, evaluations, requests, durations, traffic }
+        Self { registry, keeper, evaluations, requests, durations, traffic }
     }
 
     /// Shows whether the credentials in these files are good.
@@ -113,9 +146,22 @@ impl Metrics {
         self.durations.get_or_create(&MethodLabel { method }).observe(took.as_secs_f64());
     }
 
+    /// Lets the counters of every pack that is served exist, also of one that came with a reload.
+    fn show_packs(&self) {
+        for pack in self.keeper.current().packs.keys() {
+            for urgency in URGENCIES.map(urgency_name) {
+                for outcome in [proto::Outcome::Determined, proto::Outcome::Insufficient].map(outcome_name) {
+                    let labels = EvaluationLabels { pack: pack.clone(), urgency, outcome };
+                    drop(self.evaluations.get_or_create(&labels));
+                }
+            }
+        }
+    }
+
     /// The `OpenMetrics` text form.
     #[must_use]
     pub fn open_metrics(&self) -> String {
+        self.show_packs();
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);

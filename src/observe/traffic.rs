@@ -10,6 +10,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::access::Denial;
+
+/// The limits for which load is shed.
+const LIMITS: [&str; 3] = ["in_flight", "work", "streams"];
+/// The logs of evaluations.
+const LOGS: [&str; 2] = ["decisions", "requests"];
+
 /// Why a connection was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
@@ -21,6 +28,17 @@ pub enum Refused {
     Handshake,
     /// The system had no room for it.
     System,
+}
+
+impl Refused {
+    fn name(self) -> &'static str {
+        match self {
+            Refused::Full => "full",
+            Refused::Silent => "silent",
+            Refused::Handshake => "handshake",
+            Refused::System => "system",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,6 +74,7 @@ impl Traffic {
     #[must_use]
     pub fn new(registry: &mut Registry) -> Self {
         let traffic = Self::default();
+        traffic.begin_at_zero();
         registry.register("rubor_connections", "Connections that are open", traffic.connections.clone());
         registry.register("rubor_connections_refused", "Connections refused, by reason", traffic.refused.clone());
         registry.register("rubor_calls_denied", "Calls without the right to call, by reason", traffic.denied.clone());
@@ -64,6 +83,23 @@ impl Traffic {
         registry.register("rubor_log_entries_written", "Lines kept, by log", traffic.written.clone());
         registry.register("rubor_log_entries_dropped", "Lines that could not be kept, by log", traffic.dropped.clone());
         traffic
+    }
+
+    /// Counters exist before the first count: of one that appears with it, nobody sees that it grew.
+    fn begin_at_zero(&self) {
+        for reason in [Refused::Full, Refused::Silent, Refused::Handshake, Refused::System].map(Refused::name) {
+            drop(self.refused.get_or_create(&ReasonLabel { reason }));
+        }
+        for reason in Denial::NAMES {
+            drop(self.denied.get_or_create(&ReasonLabel { reason }));
+        }
+        for reason in LIMITS {
+            drop(self.shed.get_or_create(&ReasonLabel { reason }));
+        }
+        for log in LOGS {
+            drop(self.written.get_or_create(&LogLabel { log }));
+            drop(self.dropped.get_or_create(&LogLabel { log }));
+        }
     }
 
     /// Counts a connection for as long as what is given back lives.
@@ -80,13 +116,7 @@ impl Traffic {
 
     /// Counts a connection that was not let in.
     pub fn connection_refused(&self, why: Refused) {
-        let reason = match why {
-            Refused::Full => "full",
-            Refused::Silent => "silent",
-            Refused::Handshake => "handshake",
-            Refused::System => "system",
-        };
-        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+        self.refused.get_or_create(&ReasonLabel { reason: why.name() }).inc();
     }
 
     /// Counts a call that its caller had no right to.
