@@ -101,11 +101,12 @@ impl ServeArgs {
     /// # Errors
     /// The first flag that needs another one.
     pub fn check(&self) -> Result<(), String> {
-        let AccessArgs { tls_cert, tls_key, client_ca, jwks, jwt_issuer, jwt_audience, .. } = &self.access;
+        let AccessArgs { tls_cert, tls_key, client_ca, client_crl, jwks, jwt_issuer, jwt_audience, .. } = &self.access;
         let needs = [
             ("tls-cert", tls_cert.is_some(), "tls-key", tls_key.is_some()),
             ("tls-key", tls_key.is_some(), "tls-cert", tls_cert.is_some()),
             ("client-ca", client_ca.is_some(), "tls-cert", tls_cert.is_some()),
+            ("client-crl", client_crl.is_some(), "client-ca", client_ca.is_some()),
             ("jwks", jwks.is_some(), "jwt-issuer", jwt_issuer.is_some()),
             ("jwks", jwks.is_some(), "jwt-audience", jwt_audience.is_some()),
             (

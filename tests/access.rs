@@ -12,7 +12,8 @@ use std::time::Duration;
 use grpc_support::{Served, connect, emergency, until};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_RSA_SHA256};
+use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod};
+use rcgen::{KeyPair, PKCS_RSA_SHA256, RevokedCertParams, SerialNumber};
 use rubor::access::scope::{Scope, Scopes};
 use rubor::access::token;
 use rubor::config::ServeArgs;
@@ -363,9 +364,36 @@ impl Authority {
 
     /// A certificate and its key.
     fn issue(&self, name: &str) -> (String, String) {
+        self.issue_numbered(name, None)
+    }
+
+    /// The same with a number, by which it can be revoked.
+    fn issue_numbered(&self, name: &str, number: Option<u64>) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.serial_number = number.map(SerialNumber::from);
         (params.signed_by(&key, &self.0).expect("signed").pem(), key.serialize_pem())
+    }
+}
+
+impl Authority {
+    /// A list of the certificates that are revoked.
+    fn revoke(&self, numbers: &[u64]) -> String {
+        let revoked = numbers.iter().map(|number| RevokedCertParams {
+            serial_number: SerialNumber::from(*number),
+            revocation_time: rcgen::date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2026, 1, 1),
+            next_update: rcgen::date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.0).expect("signed").pem().expect("written")
     }
 }
 
@@ -398,11 +426,16 @@ struct Secure {
 
 impl Secure {
     async fn start(certificate: &(String, String), clients: Option<&Authority>) -> Self {
+        Self::start_with(certificate, clients, None).await
+    }
+
+    async fn start_with(certificate: &(String, String), clients: Option<&Authority>, revoked: Option<&str>) -> Self {
         let files = Tokens::new();
         let mut args = grpc_support::args();
         args.access.tls_cert = Some(files.write("tls.crt", &certificate.0));
         args.access.tls_key = Some(files.write("tls.key", &certificate.1));
         args.access.client_ca = clients.map(|authority| files.write("clients.crt", &authority.pem()));
+        args.access.client_crl = revoked.map(|list| files.write("revoked.crl", list));
         args.limits.handshake_timeout = Duration::from_millis(500);
         let rules = grpc_support::Rules::small();
         let running = rubor::server::start(&args, rules.keeper()).await.expect("starts");
@@ -488,6 +521,29 @@ async fn a_client_needs_a_certificate_of_the_right_authority() {
     secure.files.write("clients.crt", &others.pem());
     until(async || evaluates(address, &authority, Some(&others.issue("ward-4"))).await).await;
     assert!(!evaluates(address, &authority, Some(&known)).await, "revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_certificate_stays_out_once_the_list_says_so() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let secure = Secure::start_with(&authority.issue("localhost"), Some(&clients), Some(&clients.revoke(&[]))).await;
+    let address = secure.running.address();
+    let [first, second] = [7, 8].map(|number| clients.issue_numbered("ward-3", Some(number)));
+    assert!(evaluates(address, &authority, Some(&first)).await && evaluates(address, &authority, Some(&second)).await);
+    secure.files.write("revoked.crl", &clients.revoke(&[7]));
+    until(async || !evaluates(address, &authority, Some(&first)).await).await;
+    assert!(evaluates(address, &authority, Some(&second)).await, "the other one is not revoked");
+    // A list that is broken, or somebody else's, lets nobody in again.
+    for wrong in [CANARY.to_owned(), Authority::new().revoke(&[])] {
+        secure.files.write("revoked.crl", &wrong);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!evaluates(address, &authority, Some(&first)).await);
+    }
+    secure.files.write("revoked.crl", &clients.revoke(&[8]));
+    until(async || evaluates(address, &authority, Some(&first)).await).await;
+    assert!(!evaluates(address, &authority, Some(&second)).await);
+    let error = refusal(|args| args.access.client_crl = Some("revoked.crl".into())).await;
+    assert!(error.contains("--client-crl needs --client-ca"), "{error}");
 }
 
 #[tokio::test]

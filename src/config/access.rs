@@ -31,6 +31,10 @@ pub struct AccessArgs {
     #[arg(long, env = "RUBOR_CLIENT_CA", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
 
+    /// Lists of clients' certificates that are revoked (PEM), one of each authority; read again when the file changes
+    #[arg(long, env = "RUBOR_CLIENT_CRL", value_name = "FILE")]
+    pub client_crl: Option<PathBuf>,
+
     /// Tokens that are accepted: a file of lines `NAME SCOPE,SCOPE sha256:DIGEST`, as `rubor token` prints them
     #[arg(long, env = "RUBOR_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
