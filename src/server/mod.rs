@@ -8,6 +8,7 @@ mod admin;
 mod connections;
 mod health;
 mod signals;
+mod systemd;
 mod tls;
 mod web;
 
@@ -44,6 +45,7 @@ use crate::observe::metrics::Metrics;
 use crate::store::Refusal;
 use crate::store::keeper::Keeper;
 use crate::store::watch::watch as watch_rules;
+use systemd::Sockets;
 
 /// The names that health is asked by; the empty one is the server as a whole.
 const HEALTH_NAMES: [&str; 3] = ["", "rubor.v1.TriageService", "rubor.v1.KnowledgeService"];
@@ -85,14 +87,17 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 async fn serve_until_told(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<(), String> {
     let mut signals = signals::Signals::new()?;
-    let mut running = start(args, keeper).await?;
+    let mut running = start_on(args, Arc::clone(&keeper), Sockets::passed()?).await?;
+    running.helpers.push(tokio::spawn(systemd::keep_told(keeper)));
     let admin = running.admin_address().map_or_else(|| "off".to_owned(), |address| address.to_string());
     tracing::info!(listen = %running.address(), %admin, "serving");
+    systemd::ready();
     tokio::select! {
         () = signals.told_to_stop() => {}
         error = running.failed() => return Err(error),
     }
     tracing::info!("stopping; a second signal ends at once");
+    systemd::stopping();
     tokio::select! {
         finished = running.stop() => {
             if finished {
@@ -135,9 +140,14 @@ pub struct Running {
 /// # Errors
 /// An address that cannot be listened on, or a default pack that is not served.
 pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, String> {
+    start_on(args, keeper, Sockets::default()).await
+}
+
+/// The same on sockets that listen already, where there are any.
+async fn start_on(args: &ServeArgs, keeper: Arc<Keeper>, sockets: Sockets) -> Result<Running, String> {
     args.check()?;
     check_default_pack(args, &keeper)?;
-    let listener = bind(&args.listen, "--listen").await?;
+    let listener = listen(sockets.calls, &args.listen, "--listen").await?;
     let address = listener.local_addr().map_err(|error| format!("cannot listen on {}: {error}", args.listen))?;
     let mut helpers = Vec::new();
     let access = Arc::new(Access::open(&args.access)?);
@@ -153,8 +163,8 @@ pub async fn start(args: &ServeArgs, keeper: Arc<Keeper>) -> Result<Running, Str
     let gate = Arc::new(Gate::new(args.limits.room()));
     let ready = watch::Sender::new(true);
     let mut admin_address = None;
-    if !args.admin.is_empty() {
-        let listener = bind(&args.admin, "--admin").await?;
+    if sockets.admin.is_some() || !args.admin.is_empty() {
+        let listener = listen(sockets.admin, &args.admin, "--admin").await?;
         admin_address = listener.local_addr().ok();
         let admin =
             admin::Admin { keeper: Arc::clone(&keeper), metrics: Arc::clone(&metrics), ready: ready.subscribe() };
@@ -281,7 +291,11 @@ fn check_default_pack(args: &ServeArgs, keeper: &Keeper) -> Result<(), String> {
     }
 }
 
-async fn bind(address: &str, flag: &str) -> Result<TcpListener, String> {
+async fn listen(passed: Option<std::net::TcpListener>, address: &str, flag: &str) -> Result<TcpListener, String> {
+    if let Some(listener) = passed {
+        let taken = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+        return taken.map_err(|error| format!("cannot listen on the socket that was passed: {error}"));
+    }
     TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}; choose another address with `{flag} HOST:PORT`"))
