@@ -67,6 +67,12 @@ pub struct ServeArgs {
     #[arg(long, env = "RUBOR_LOG", value_name = "LEVEL", default_value = "info")]
     pub log: LevelFilter,
 
+    /// Send a trace of each call to the OpenTelemetry collector there (OTLP over gRPC, http://HOST:PORT)
+    /// [default: where OTEL_EXPORTER_OTLP_ENDPOINT says, else none]
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "RUBOR_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// Who may call, and over what.
     #[command(flatten)]
     pub access: AccessArgs,
@@ -96,6 +102,23 @@ impl Default for ServeArgs {
 }
 
 impl ServeArgs {
+    /// Where traces go: a collector, or, empty, wherever the environment of OpenTelemetry says.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub fn traces_to(&self) -> Option<String> {
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let by_environment =
+            ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"].into_iter().any(is_set);
+        self.otlp_endpoint.clone().or_else(|| by_environment.then(String::new))
+    }
+
+    /// Nowhere, in a build without the feature `otel`.
+    #[cfg(not(feature = "otel"))]
+    #[must_use]
+    pub fn traces_to(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the settings go together.
     ///
     /// # Errors

@@ -553,6 +553,7 @@ async fn a_panic_is_internal_and_not_quoted() {
         access: std::sync::Arc::default(),
         patience,
         metrics: std::sync::Arc::clone(&metrics),
+        spans: rubor::observe::spans::Spans::default(),
     };
     let catch = tower_http::catch_panic::CatchPanicLayer::custom(answer_panic as fn(_) -> _);
     let mut service = guard.layer(catch.layer(Panics));

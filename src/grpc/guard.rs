@@ -26,6 +26,7 @@ use super::status::Problem;
 use crate::access::scope::{self, Method};
 use crate::access::{Access, Caller, Peer};
 use crate::observe::metrics::Metrics;
+use crate::observe::spans::{Ended, Spans};
 use crate::observe::traffic::Opened;
 
 /// How long a caller waits to hear that the server is full. One that asks again at once would else take the time of those
@@ -150,6 +151,9 @@ pub struct Call {
     origin: Arc<Origin>,
     started: Instant,
     code: Mutex<Option<Code>>,
+    /// The rules that it was answered by, where somebody wants to know.
+    digest: Mutex<Option<String>>,
+    spans: Spans,
     _opened: Opened,
     _place: Option<Arc<OwnedSemaphorePermit>>,
 }
@@ -159,6 +163,13 @@ impl Call {
     #[must_use]
     pub fn of<T>(request: &tonic::Request<T>) -> Option<Arc<Self>> {
         request.extensions().get().cloned()
+    }
+
+    /// Notes by which rules it was answered, where somebody wants to know.
+    pub fn answered_by(&self, digest: &str) {
+        if self.spans.are_wanted() {
+            *self.digest.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest.to_owned());
+        }
     }
 
     /// Notes how it ended.
@@ -173,7 +184,9 @@ impl Drop for Call {
         let code = self.code.get_mut().unwrap_or_else(PoisonError::into_inner).unwrap_or(Code::Cancelled);
         let took = self.started.elapsed();
         self.metrics.rpc_ended(self.method, code, took);
-        let Origin { request_id, trace, caller } = &*self.origin;
+        let digest = self.digest.get_mut().unwrap_or_else(PoisonError::into_inner).as_deref();
+        self.spans.ended(&Ended { method: self.method, origin: &self.origin, code, took, digest });
+        let Origin { request_id, trace, parent: _, caller } = &*self.origin;
         let (method, trace) = (self.method, trace.as_deref().unwrap_or_default());
         if matches!(code, Code::Internal | Code::Unknown) {
             tracing::warn!(method, ?code, ?took, %request_id, trace, %caller, "call ended badly");
@@ -194,6 +207,8 @@ pub struct GuardLayer {
     pub patience: Patience,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where traces go.
+    pub spans: Spans,
 }
 
 impl<S> Layer<S> for GuardLayer {
@@ -297,6 +312,8 @@ where
         origin: Arc::clone(&origin),
         started,
         code: Mutex::new(None),
+        digest: Mutex::new(None),
+        spans: around.spans,
         _opened: opened,
         _place: place.as_ref().map(Place::held),
     };

@@ -20,6 +20,8 @@ pub struct Origin {
     pub request_id: Arc<str>,
     /// The trace that the call is part of: 32 hex digits.
     pub trace: Option<Arc<str>>,
+    /// The `traceparent` that it was sent with, where it is well-formed.
+    pub parent: Option<Arc<str>>,
     /// Who calls.
     pub caller: Arc<str>,
 }
@@ -33,6 +35,7 @@ impl Origin {
         Self {
             request_id: request_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string().into()),
             trace: text(TRACE_PARENT).and_then(trace).map(Arc::from),
+            parent: text(TRACE_PARENT).filter(|text| trace(text).is_some()).map(Arc::from),
             caller: caller.unwrap_or_else(|| "unknown".into()),
         }
     }

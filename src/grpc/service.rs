@@ -254,9 +254,12 @@ impl TriageService for Services {
     async fn evaluate(&self, request: Request<proto::EvaluateRequest>) -> Result<Response<EncodedAnswer>, Status> {
         let deadline = Deadline::of(&request);
         deadline.check()?;
-        let origin = Origin::of(&request);
+        let (origin, call) = (Origin::of(&request), Call::of(&request));
         let response = self.recorded("Evaluate", &origin, request.into_inner(), &deadline).await?;
         deadline.check()?;
+        if let (Some(call), Some(rules)) = (call, &response.head.rule_set) {
+            call.answered_by(&rules.digest);
+        }
         Ok(Response::new(response))
     }
 

@@ -215,7 +215,7 @@ impl Writer {
 /// The line of a decision. Nothing in it comes from an observation, and what was decided only where that is asked for.
 fn decision(time: &str, entry: &Entry, outcomes: bool) -> Value {
     let Entry { method, origin, took, code, request: _, response } = entry;
-    let Origin { request_id, trace, caller } = &**origin;
+    let Origin { request_id, trace, parent: _, caller } = &**origin;
     let mut line = json!({
         "time": time,
         "request_id": &**request_id,

@@ -6,4 +6,9 @@
 pub mod journal;
 pub mod logs;
 pub mod metrics;
+#[cfg(not(feature = "otel"))]
+#[path = "no_spans.rs"]
+pub mod spans;
+#[cfg(feature = "otel")]
+pub mod spans;
 pub mod traffic;

@@ -42,6 +42,7 @@ use crate::grpc::service::Services;
 use crate::observe::journal::Journal;
 use crate::observe::logs;
 use crate::observe::metrics::Metrics;
+use crate::observe::spans::Spans;
 use crate::store::Refusal;
 use crate::store::keeper::Keeper;
 use crate::store::watch::watch as watch_rules;
@@ -127,6 +128,7 @@ pub struct Running {
     gate: Arc<Gate>,
     health: HealthReporter,
     journal: Option<Arc<Journal>>,
+    spans: Spans,
     ready: watch::Sender<bool>,
     stop_accepting: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
@@ -176,7 +178,9 @@ async fn start_on(args: &ServeArgs, keeper: Arc<Keeper>, sockets: Sockets) -> Re
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::Serving).await;
     let patience = Patience { call: args.limits.request_timeout, stream: args.limits.max_stream_age };
-    let guard = GuardLayer { gate: Arc::clone(&gate), access, patience, metrics: Arc::clone(&metrics) };
+    let spans = Spans::open(args.traces_to().as_deref())?;
+    let guard =
+        GuardLayer { gate: Arc::clone(&gate), access, patience, metrics: Arc::clone(&metrics), spans: spans.clone() };
     let incoming = connections::accept(listener, greeting, &args.limits, Arc::clone(metrics.traffic()));
     let services = Services::new(keeper, args.default_pack.clone(), metrics, Arc::clone(&gate))
         .with_stream_idle(args.limits.stream_idle_timeout)
@@ -193,6 +197,7 @@ async fn start_on(args: &ServeArgs, keeper: Arc<Keeper>, sockets: Sockets) -> Re
         gate,
         health,
         journal,
+        spans,
         ready,
         stop_accepting,
         serving,
@@ -349,6 +354,8 @@ impl Running {
         if let Some(journal) = self.journal.take() {
             let _ = tokio::task::spawn_blocking(move || journal.finish()).await;
         }
+        let spans = self.spans.clone();
+        let _ = tokio::task::spawn_blocking(move || spans.finish()).await;
         for helper in &self.helpers {
             helper.abort();
         }
