@@ -1,6 +1,6 @@
 //! What a server answers that is asked ten times more at once than it can do: `cargo bench --bench overload`.
 //!
-//! Callers in a closed loop against the real binary on loopback, with the shipped rules, some two minutes in all. Client and
+//! Callers in a closed loop against the real binary on loopback, with the shipped rules, about a minute in all. Client and
 //! server share the machine, so the client has one thread, decodes no answer and goes first (`nice`): it stands for many
 //! machines, and what is to be saturated is the server.
 //! A caller who is refused waits for as long as the server asks. Saturated is the server by the fewest callers

@@ -97,7 +97,7 @@ async fn more_callers_than_it_can_answer_are_told_to_come_later_and_the_others_a
     let served = Served::start_with(|args| args.limits.max_at_work = Some(12)).await;
     let time = Duration::from_secs(2);
     // The first heap is a burst, and is let in: the places in flight are for it.
-    let burst = (0..100).map(|_| {
+    let burst = (0..40).map(|_| {
         let mut client = served.triage();
         async move { client.evaluate(emergency()).await }
     });

@@ -20,6 +20,8 @@ const CALM: Duration = Duration::from_secs(1);
 /// Of the work that there may be, one in so many while there is an overload: fewer calls at once are answered as fast, and
 /// each of them sooner.
 const WHILE_SHEDDING: usize = 3;
+/// How often the work that there may be a burst adds to it at the most, however many calls may be in flight.
+const BURST: usize = 3;
 
 /// How much a [`Gate`] lets in.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +30,7 @@ pub struct Room {
     pub calls: usize,
     /// Streams.
     pub streams: usize,
-    /// Calls at work; in a burst there may be as many as in flight.
+    /// Calls at work; in a burst there may be more.
     pub work: usize,
 }
 
@@ -98,7 +100,7 @@ impl Gate {
             calls: places(calls),
             streams: places(streams),
             work: Arc::default(),
-            load: Mutex::new(Load::new(work, calls.saturating_sub(work))),
+            load: Mutex::new(Load::new(work, calls.saturating_sub(work).min(work.saturating_mul(BURST)))),
             shut: watch::Sender::new(false),
             cut_off: watch::Sender::new(false),
         }

@@ -164,7 +164,7 @@ impl From<Problem> for Status {
 fn busy(code: Code, message: String) -> Status {
     static REFUSED: AtomicU64 = AtomicU64::new(0);
     // Steps of about 0.6 of the spread fill it evenly.
-    let step = REFUSED.fetch_add(1, Ordering::Relaxed).wrapping_mul(RETRY_SPREAD * 618 / 1000 | 1);
+    let step = REFUSED.fetch_add(1, Ordering::Relaxed).wrapping_mul((RETRY_SPREAD * 618 / 1000) | 1);
     let wait = RETRY_LEAST + step % (RETRY_SPREAD + 1);
     let details = ErrorDetails::with_retry_info(Some(Duration::from_millis(wait)));
     let mut status = Status::with_error_details(code, message, details);

@@ -66,12 +66,12 @@ class Measured:
         )
         assert f"{calls} succeeded" in done.stdout, done.stdout
 
-    def stall(self, connections, streams, declared, sent):
+    def stall(self, connections, streams, declared, sent, method="Evaluate"):
         """Calls that declare a message of one size, send less, and then nothing; for as long as the block lasts."""
         host, port = self.address.split(":")
         held = contextlib.ExitStack()
         for _ in range(connections):
-            held.enter_context(stalled_connection((host, int(port)), streams, declared, sent))
+            held.enter_context(stalled_connection((host, int(port)), streams, declared, sent, method))
         return held
 
 
@@ -79,11 +79,12 @@ def framed(message):
     return struct.pack(">BI", 0, len(message)) + message
 
 
-def stalled_connection(address, streams, declared, sent):
+def stalled_connection(address, streams, declared, sent, method):
     connection = socket.create_connection(address)
     http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     http.initiate_connection()
-    head = {":method": "POST", ":scheme": "http", ":authority": "memory", ":path": "/rubor.v1.TriageService/Evaluate"}
+    path = f"/rubor.v1.TriageService/{method}"
+    head = {":method": "POST", ":scheme": "http", ":authority": "memory", ":path": path}
     left = {}
     for _ in range(streams):
         stream = http.get_next_available_stream_id()
@@ -140,8 +141,10 @@ def measure(start):
         server.tell("ValidateRules with a message near its limit")
     with start() as server, server.stall(16, 64, MEBIBYTE, MEBIBYTE - 8_000):
         server.tell("1,024 calls that send 1 MB and then nothing")
-    with start() as server, server.stall(4, 32, 4 * MEBIBYTE - 100, 4 * MEBIBYTE - 8_000):
-        server.tell("128 calls that send 4 MB and then nothing")
+    with start() as server, server.stall(
+        4, 32, 4 * MEBIBYTE - 100, 4 * MEBIBYTE - 8_000, "EvaluateStream"
+    ):
+        server.tell("128 streams that send 4 MB and then nothing")
 
 
 def reload(server, number):
