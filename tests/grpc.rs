@@ -420,21 +420,6 @@ async fn both_reflections_list_the_services() {
 #[tokio::test]
 async fn metrics_have_the_names_of_the_contract() {
     let served = Served::start().await;
-    // A counter that appears with its first count has grown unseen.
-    let (_, metrics) = served.admin("/metrics").await;
-    for line in [
-        r#"rubor_rules_reloads_total{result="refused"} 0"#,
-        r#"rubor_evaluations_total{pack="small",urgency="emergency",outcome="determined"} 0"#,
-        r#"rubor_rpc_requests_total{method="rubor.v1.TriageService/Evaluate",code="INTERNAL"} 0"#,
-        r#"rubor_rpc_requests_total{method="other",code="UNIMPLEMENTED"} 0"#,
-        r#"rubor_rpc_duration_seconds_count{method="rubor.v1.TriageService/Evaluate"} 0"#,
-        r#"rubor_calls_shed_total{reason="work"} 0"#,
-        r#"rubor_calls_denied_total{reason="expired"} 0"#,
-        r#"rubor_connections_refused_total{reason="full"} 0"#,
-        r#"rubor_log_entries_dropped_total{log="decisions"} 0"#,
-    ] {
-        assert!(metrics.contains(&format!("\n{line}\n")), "{line} is not in:\n{metrics}");
-    }
     served.evaluate(emergency()).await.expect("answered");
     served.evaluate(request(vec![present("fevr")])).await.expect_err("refused");
     let (head, metrics) = served.admin("/metrics").await;

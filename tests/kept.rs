@@ -119,6 +119,26 @@ async fn a_caller_who_goes_away_before_the_answer_leaves_a_line() {
     assert!(gone > 0, "{:?}", lines(&path));
 }
 
+#[tokio::test]
+async fn counters_are_there_before_the_first_count() {
+    let served = Served::start().await;
+    // A counter that appears with its first count has grown unseen.
+    let (_, metrics) = served.admin("/metrics").await;
+    for line in [
+        r#"rubor_rules_reloads_total{result="refused"} 0"#,
+        r#"rubor_evaluations_total{pack="small",urgency="emergency",outcome="determined"} 0"#,
+        r#"rubor_rpc_requests_total{method="rubor.v1.TriageService/Evaluate",code="INTERNAL"} 0"#,
+        r#"rubor_rpc_requests_total{method="other",code="UNIMPLEMENTED"} 0"#,
+        r#"rubor_rpc_duration_seconds_count{method="rubor.v1.TriageService/Evaluate"} 0"#,
+        r#"rubor_calls_shed_total{reason="work"} 0"#,
+        r#"rubor_calls_denied_total{reason="expired"} 0"#,
+        r#"rubor_connections_refused_total{reason="full"} 0"#,
+        r#"rubor_log_entries_dropped_total{log="decisions"} 0"#,
+    ] {
+        assert!(metrics.contains(&format!("\n{line}\n")), "{line} is not in:\n{metrics}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_counted_and_disturbs_no_call() {
     if !Path::new("/dev/full").exists() {

@@ -1,5 +1,7 @@
 //! Traces, as a collector hears them: a real one, of the protocol's own service.
 
+#![allow(clippy::disallowed_methods, reason = "tests write the rules that they serve")]
+
 mod grpc_support;
 
 use std::sync::{Arc, Mutex};

@@ -154,9 +154,11 @@ pub struct Call {
     /// The rules that it was answered by, where somebody wants to know.
     digest: Mutex<Option<String>>,
     spans: Spans,
-    _opened: Opened,
-    _place: Option<Arc<OwnedSemaphorePermit>>,
+    _held: Held,
 }
+
+/// What a call holds: its part in what is counted as open, and its place behind the gate.
+type Held = (Opened, Option<Arc<OwnedSemaphorePermit>>);
 
 impl Call {
     /// The call that a request came with; a streaming handler holds it for as long as it answers.
@@ -274,6 +276,20 @@ impl GuardLayer {
         Admission { method, started: Instant::now(), opened: self.metrics.traffic().call_opened(), place }
     }
 
+    /// A call that is measured from here on, with what it holds for as long as it lasts.
+    fn begin(&self, method: Method, origin: &Arc<Origin>, started: Instant, held: Held) -> Arc<Call> {
+        Arc::new(Call {
+            metrics: Arc::clone(&self.metrics),
+            method: method.name,
+            origin: Arc::clone(origin),
+            started,
+            code: Mutex::new(None),
+            digest: Mutex::new(None),
+            spans: self.spans.clone(),
+            _held: held,
+        })
+    }
+
     /// Who calls; the token goes no further than this.
     fn caller(&self, method: Method, request: &mut http::Request<Body>) -> Result<Caller, Problem> {
         let authorization = request.headers_mut().remove(http::header::AUTHORIZATION);
@@ -306,18 +322,8 @@ where
         Err(problem) => (None, None, Some(problem)),
     };
     let origin = Arc::new(Origin::read(request.headers(), caller));
-    let call = Call {
-        metrics: around.metrics,
-        method: method.name,
-        origin: Arc::clone(&origin),
-        started,
-        code: Mutex::new(None),
-        digest: Mutex::new(None),
-        spans: around.spans,
-        _opened: opened,
-        _place: place.as_ref().map(Place::held),
-    };
-    let call = Arc::new(call);
+    let held = place.as_ref().map(Place::held);
+    let call = around.begin(method, &origin, started, (opened, held));
     if let Some(problem) = refused {
         if problem == Problem::Busy {
             tokio::time::sleep(REFUSAL_PAUSE).await;

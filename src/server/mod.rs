@@ -168,9 +168,8 @@ async fn start_on(args: &ServeArgs, keeper: Arc<Keeper>, sockets: Sockets) -> Re
     if sockets.admin.is_some() || !args.admin.is_empty() {
         let listener = listen(sockets.admin, &args.admin, "--admin").await?;
         admin_address = listener.local_addr().ok();
-        let admin =
-            admin::Admin { keeper: Arc::clone(&keeper), metrics: Arc::clone(&metrics), ready: ready.subscribe() };
-        helpers.push(tokio::spawn(admin::serve(listener, admin)));
+        let (keeper, metrics) = (Arc::clone(&keeper), Arc::clone(&metrics));
+        helpers.push(tokio::spawn(admin::serve(listener, admin::Admin { keeper, metrics, ready: ready.subscribe() })));
     }
     helpers.push(tokio::spawn(watch_rules(Arc::clone(&keeper), args.poll_interval, std::future::pending())));
     helpers.push(tokio::spawn(watch_credentials(files, args.poll_interval)));
