@@ -4,6 +4,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test reads files")]
 
+#[path = "common/parts.rs"]
+mod parts;
+
+use parts::files;
 use rubor::engine::diagnostic::{Code, Diagnostic, Severity};
 use rubor::engine::source::SourceFile;
 use rubor::engine::{case, compile_pack};
@@ -31,33 +35,6 @@ impl Files for InMemory {
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/diagnostics")
-}
-
-/// A malformed file as the pack it stands for. Lines `# file: NAME` part it into several; the base pack is added unless
-/// the file names its own files.
-fn files(name: &str, text: &str) -> Vec<SourceFile> {
-    let base = std::fs::read_to_string(folder().join("base.yaml")).expect("the base pack");
-    let case = std::fs::read_to_string(folder().join("base_case.yaml")).expect("the case of the base pack");
-    let file = |path: &str, text: &str| SourceFile { path: path.to_owned(), text: text.to_owned() };
-    if !text.contains("# file: ") {
-        let own_header = text.lines().any(|line| line.starts_with("pack:"));
-        let mut files = vec![file(name, text)];
-        if !own_header {
-            files.extend([file("base.yaml", &base), file("cases/base.yaml", &case)]);
-        }
-        return files;
-    }
-    text.split("# file: ")
-        .skip(1)
-        .flat_map(|part| {
-            let (path, rest) = part.split_once('\n').unwrap_or((part, ""));
-            if path == "base.yaml" {
-                vec![file(path, &base), file("cases/base.yaml", &case)]
-            } else {
-                vec![file(path, rest)]
-            }
-        })
-        .collect()
 }
 
 fn diagnose(files: &[SourceFile]) -> Vec<Diagnostic> {

@@ -41,6 +41,8 @@ pub use evaluate::{Evaluation, evaluate};
 pub use explain::{AnswerOptions, explain, explain_listing};
 pub use finding::Findings;
 pub use lint::shared_codings;
+#[cfg(fuzzing)]
+pub use parse::yardstick::hold as hold_the_reading;
 
 use answer::Answer;
 use case::{Case, Shown};

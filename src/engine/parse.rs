@@ -6,6 +6,8 @@
 mod scalar;
 pub mod tree;
 mod written;
+#[cfg(any(test, fuzzing))]
+pub mod yardstick;
 
 use super::diagnostic::{Code, Diagnostic};
 use super::doc::{

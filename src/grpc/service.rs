@@ -190,7 +190,7 @@ pub fn evaluate_with(
 ///
 /// # Errors
 /// Everything that is wrong with the request, by field.
-pub(super) fn encode_with(
+pub fn encode_with(
     evaluation: &mut Evaluation,
     pack: &LoadedPack,
     request: proto::EvaluateRequest,

@@ -163,7 +163,11 @@ fn admit(content: Content) -> Result<Snapshot, Refusal> {
 /// Does the same to all items on all cores; the results are the same, and in the same order, whatever their number.
 fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let chunk = items.len().div_ceil(cores).max(1);
+    if cores == 1 || items.len() < 2 {
+        // A thread would cost more than it brings.
+        return if items.is_empty() { Vec::new() } else { vec![work(items)] };
+    }
+    let chunk = items.len().div_ceil(cores);
     std::thread::scope(|scope| {
         let work = &work;
         let parts: Vec<_> = items.chunks(chunk).map(|part| scope.spawn(move || work(part))).collect();

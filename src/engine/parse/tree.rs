@@ -221,6 +221,9 @@ pub fn build(path: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
         cursor: Cursor::default(),
         found: Vec::new(),
     };
+    if let Some(problem) = odd_line_end(path, text) {
+        return (Vec::new(), vec![problem]);
+    }
     for event in Parser::new_from_str(text) {
         match event {
             Ok((event, span)) => {
@@ -238,6 +241,31 @@ pub fn build(path: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
     (builder.documents, builder.found)
 }
 
+/// A line end that some programs take for one and others do not: what stands where, and what it says, would depend on
+/// who reads it.
+fn odd_line_end(path: &str, text: &str) -> Option<Diagnostic> {
+    const LONE_RETURN: char = '\r';
+    // Most texts have none of these, and looking for single bytes is fast.
+    let mut at = 0;
+    let (byte, odd) = loop {
+        let found = at + text[at..].find([LONE_RETURN, '\u{85}', '\u{2028}', '\u{2029}'])?;
+        let odd = text[found..].chars().next()?;
+        if odd != LONE_RETURN || !text[found + 1..].starts_with('\n') {
+            break (found, odd);
+        }
+        at = found + 1;
+    };
+    let before = &text[..byte];
+    let (line, start) = (before.matches('\n').count(), before.rfind('\n').map_or(0, |end| end + 1));
+    let column = before[start..].chars().count();
+    let place = Place { file: path.to_owned(), line: number(line + 1), column: number(column + 1), length: 1 };
+    let message = format!("the character U+{:04X} ends a line for some readers and not for others", u32::from(odd));
+    Some(
+        Diagnostic::error(Code::Syntax, Some(place), message)
+            .help("end lines with a line feed, as editors on any system can"),
+    )
+}
+
 impl Builder<'_> {
     /// Takes one event; false stops the reading.
     fn event(&mut self, event: Event<'_>, span: Span) -> bool {
@@ -245,6 +273,9 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_features(anchor, tag.is_some(), span);
                 let kind = if style == ScalarStyle::Plain { Kind::Plain } else { Kind::Quoted };
+                if kind == Kind::Plain && text.starts_with('?') {
+                    self.refuse(span, "text that begins with `?` is a key to some readers", "put it in quotes");
+                }
                 let node = self.node(span, kind);
                 self.value(node, Some(text.into_owned()), span)
             }

@@ -407,7 +407,6 @@ mod tests {
     /// Files of every kind, those included that are hard to read: folded text, quotes, several documents.
     #[test]
     fn whole_files_mean_what_they_do_elsewhere() {
-        use serde::Deserialize as _;
         let files = [
             include_str!("../../../rules/red-spots/pack.yaml"),
             include_str!("../../../rules/red-spots/sources.yaml"),
@@ -422,12 +421,8 @@ mod tests {
         for text in files {
             let (documents, found) = super::super::tree::build("file.yaml", text);
             assert!(found.is_empty(), "{found:?}");
-            let here = documents.iter().map(|document| {
-                serde_yaml::Value::deserialize(super::Written::whole(document)).expect("any value can be read")
-            });
-            let elsewhere = serde_yaml::Deserializer::from_str(text)
-                .map(|document| serde_yaml::Value::deserialize(document).expect("valid YAML"));
-            assert_eq!(here.collect::<Vec<_>>(), elsewhere.collect::<Vec<_>>());
+            super::super::yardstick::means_the_same(text, &documents);
+            super::super::yardstick::hold(text);
         }
     }
 }
