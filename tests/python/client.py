@@ -8,11 +8,9 @@ It generates the stubs from `proto/` into a temporary folder, starts `rubor serv
 with SIGTERM. Every check runs, whatever the others find. The exit code is 0 when all of them passed.
 """
 
-import argparse
 import contextlib
 import importlib
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -20,11 +18,11 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 import uuid
 
 import grpc
 import grpc_tools
+import runner
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.rpc import code_pb2, error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -33,7 +31,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from grpc_status import rpc_status
 from grpc_tools import protoc
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = runner.ROOT
 START_SECONDS = 30
 STOP_SECONDS = 30
 CALL_SECONDS = 20
@@ -75,11 +73,10 @@ class Server:
     def __init__(self, binary, rules, folder):
         self.rules = rules
         self.log_path = pathlib.Path(folder) / "server.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RUBOR_")}
         command = [str(binary), "serve", "--rules", str(rules), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--log-format", "json"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*command, "--log-format", "json"], env=runner.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def log(self):
@@ -195,15 +192,8 @@ def no_canary(text, where):
 
 # --- The checks -----------------------------------------------------------------------------------------------------
 
-CHECKS = []
-
-
-def check(title):
-    def keep(function):
-        CHECKS.append((title, function))
-        return function
-
-    return keep
+CHECKS = runner.Checks()
+check = CHECKS.check
 
 
 SERVICES = {
@@ -727,55 +717,18 @@ def stops(world):
 # --- The run --------------------------------------------------------------------------------------------------------
 
 
-def run(world):
-    passed = failed = 0
-    for title, function in CHECKS:
-        began = time.monotonic()
-        try:
-            said = function(world)
-        # Whatever a check stumbles over, the others still run.
-        except Exception as error:  # noqa: BLE001
-            failed += 1
-            print(f"FAIL  {title}")
-            if isinstance(error, AssertionError):
-                place = traceback.extract_tb(error.__traceback__)
-                line = next(frame.lineno for frame in reversed(place) if frame.name == function.__name__)
-                text = f"line {line}: {error}"
-            else:
-                text = "".join(traceback.format_exception(error))
-            print("\n".join(f"      {line}" for line in text.splitlines()))
-        else:
-            passed += 1
-            print(f"ok    {title} ({time.monotonic() - began:.2f} s)")
-            if said:
-                print("\n".join(f"      {line}" for line in said.splitlines()))
-        sys.stdout.flush()
-    if failed:
-        print(f"\nthe server's log:\n{world.server.log()}")
-    print(f"\n{passed} passed, {failed} failed")
-    return failed
-
-
 def main():
-    parser = argparse.ArgumentParser(description="A Python gRPC client against the running rubor binary.")
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "rubor")
-    parser.add_argument("--rules", type=pathlib.Path, default=ROOT / "rules")
-    arguments = parser.parse_args()
-    if not __debug__:
-        raise SystemExit("run it without -O: the checks are assertions")
-    if not arguments.binary.is_file():
-        raise SystemExit(f"no binary at {arguments.binary}; run `cargo build --release`, or name it with --binary")
-    # So that the server is stopped when this process is told to stop.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = runner.arguments(runner.parser("A Python gRPC client against the running rubor binary."))
     with tempfile.TemporaryDirectory(prefix="rubor-client-") as folder:
         stubs = generate_stubs(folder)
-        server = Server(arguments.binary.resolve(), arguments.rules.resolve(), folder)
+        server = Server(arguments.binary, arguments.rules, folder)
         try:
             address = server.address()
             options = [("grpc.max_receive_message_length", 16 << 20), ("grpc.enable_http_proxy", 0)]
             with grpc.insecure_channel(address, options=options) as channel:
                 print(f"rubor serves on {address}; grpcio {grpc.__version__}\n")
-                failed = run(World(channel, *stubs, server))
+                tell = lambda: print(f"\nthe server's log:\n{server.log()}")  # noqa: E731
+                failed = CHECKS.run(World(channel, *stubs, server), at_failure=tell)
         finally:
             server.kill()
     return 1 if failed else 0

@@ -9,7 +9,6 @@ reach. The manifests are built with kustomize and checked against the schemas of
 knows: that names, ports and settings meet. Every check runs. The exit code is 0 when all of them passed.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -20,27 +19,18 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
-import traceback
 
 import kubernetes_validate
+import runner
 import yaml
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = runner.ROOT
 DEPLOY = ROOT / "deploy"
 SCRIPTS = pathlib.Path(sysconfig.get_path("scripts"))
 KUBERNETES = "1.33"
-WAIT_SECONDS = 20
 
-CHECKS = []
-
-
-def check(title):
-    def keep(function):
-        CHECKS.append((title, function))
-        return function
-
-    return keep
+CHECKS = runner.Checks()
+check = CHECKS.check
 
 
 def output(*command, **options):
@@ -108,7 +98,7 @@ def image(world):
         output(*inside, "healthcheck", serving["listen"])
         output(*inside, "healthcheck", f"http://{serving['admin']}")
         server.send_signal(signal.SIGTERM)
-        assert server.wait(WAIT_SECONDS) == 0, f"exit code {server.returncode}"
+        assert server.wait(runner.WAIT_SECONDS) == 0, f"exit code {server.returncode}"
     finally:
         server.kill()
         server.communicate()
@@ -266,41 +256,13 @@ def unit(world):
 # --- The run --------------------------------------------------------------------------------------------------------
 
 
-def run(world):
-    passed = failed = 0
-    for title, function in CHECKS:
-        began = time.monotonic()
-        try:
-            said = function(world)
-        # Whatever a check stumbles over, the others still run.
-        except Exception as error:  # noqa: BLE001
-            failed += 1
-            text = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-            print(f"FAIL  {title}", *[f"      {line}" for line in text.splitlines()], sep="\n")
-        else:
-            passed += 1
-            print(f"ok    {title} ({time.monotonic() - began:.2f} s)")
-            if said:
-                print(f"      {said}")
-        sys.stdout.flush()
-    print(f"\n{passed} passed, {failed} failed")
-    return failed
-
-
 def main():
-    parser = argparse.ArgumentParser(description="Checks of what is under deploy/.")
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "rubor")
-    parser.add_argument("--rules", type=pathlib.Path, default=ROOT / "rules")
-    arguments = parser.parse_args()
-    if not __debug__:
-        raise SystemExit("run it without -O: the checks are assertions")
-    if not arguments.binary.is_file():
-        raise SystemExit(f"no binary at {arguments.binary}; run `cargo build --release`, or name it with --binary")
+    arguments = runner.arguments(runner.parser("Checks of what is under deploy/."))
     os.environ["KUBECONFIG"] = os.devnull
     with tempfile.TemporaryDirectory(prefix="rubor-deploy-") as folder:
         # As nobody, it must be able to look into it.
         os.chmod(folder, 0o755)
-        return 1 if run(World(arguments.binary.resolve(), arguments.rules.resolve(), pathlib.Path(folder))) else 0
+        return 1 if CHECKS.run(World(arguments.binary, arguments.rules, pathlib.Path(folder))) else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ another, and kills one. No call may fail. What it prints are counts: which diges
 itself within a minute: threads, calls and waits are bounded. The exit code is 0 when every check passed.
 """
 
-import argparse
 import base64
 import collections
 import contextlib
@@ -19,21 +18,21 @@ import http.client
 import json
 import pathlib
 import shutil
-import signal
 import ssl
 import struct
-import sys
 import tempfile
 import threading
 import time
 
 import client
 import grpc
+import runner
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
-from replicas import WAIT_SECONDS, Envoy, Keys, Replica, get, wait_for
+from replicas import Envoy, Keys, Replica, get
+from runner import WAIT_SECONDS, wait_for
 
-ROOT = client.ROOT
+ROOT = runner.ROOT
 EVALUATE = "/rubor.v1.TriageService/Evaluate"
 REPLICAS = 3
 CALLERS, CALL_PAUSE_SECONDS, MOST_CALLS = 3, 0.015, 10_000
@@ -426,20 +425,11 @@ def run(folder, binary, rules):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Three replicas of rubor behind a real Envoy.")
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "rubor")
-    parser.add_argument("--rules", type=pathlib.Path, default=ROOT / "rules")
-    arguments = parser.parse_args()
-    if not __debug__:
-        raise SystemExit("run it without -O: the checks are assertions")
-    if not arguments.binary.is_file():
-        raise SystemExit(f"no binary at {arguments.binary}; run `cargo build --release`, or name it with --binary")
-    # So that what was started is stopped when this process is told to stop.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = runner.arguments(runner.parser("Three replicas of rubor behind a real Envoy."))
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rubor-envoy-") as folder:
         (pathlib.Path(folder) / "stubs").mkdir()
-        run(pathlib.Path(folder), arguments.binary.resolve(), arguments.rules.resolve())
+        run(pathlib.Path(folder), arguments.binary, arguments.rules)
     print(f"all checks passed in {time.monotonic() - began:.0f} s")
 
 

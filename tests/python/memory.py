@@ -8,7 +8,6 @@
 It starts a server on loopback for each state, brings it there, and prints what the kernel says. Each step is bounded.
 """
 
-import argparse
 import contextlib
 import pathlib
 import shutil
@@ -24,6 +23,7 @@ import grpc
 import h2.config
 import h2.connection
 import h2.events
+import runner
 
 MEBIBYTE = 1 << 20
 LARGE = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -177,13 +177,10 @@ def padding():
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Measures the memory of rubor.")
-    parser.add_argument("--binary", type=pathlib.Path, default=client.ROOT / "target" / "release" / "rubor")
-    parser.add_argument("--rules", type=pathlib.Path, default=client.ROOT / "rules")
-    arguments = parser.parse_args()
+    arguments = runner.arguments(runner.parser("Measures the memory of rubor."))
     with tempfile.TemporaryDirectory(prefix="rubor-stubs-") as folder:
         stubs = client.generate_stubs(folder)
-        measure(lambda: Measured(arguments.binary.resolve(), arguments.rules.resolve(), stubs))
+        measure(lambda: Measured(arguments.binary, arguments.rules, stubs))
 
 
 if __name__ == "__main__":

@@ -7,21 +7,20 @@
 promtool comes with Prometheus (Debian: the package `prometheus`). Every check runs. The exit code is 0 when all passed.
 """
 
-import argparse
 import json
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
-import traceback
 import urllib.request
 
 import client
 import grpc
+import runner
 import yaml
 
-ROOT = client.ROOT
+ROOT = runner.ROOT
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
 RUNBOOKS = ROOT / "docs" / "operations.md"
@@ -29,15 +28,8 @@ METRIC = re.compile(r"\brubor_[a-z_]+\b")
 # What Grafana puts in the place of its variables.
 VARIABLES = {"$__rate_interval": "5m", "$job": "rubor", "$instance": ".*"}
 
-CHECKS = []
-
-
-def check(title):
-    def keep(function):
-        CHECKS.append((title, function))
-        return function
-
-    return keep
+CHECKS = runner.Checks()
+check = CHECKS.check
 
 
 class World:
@@ -166,40 +158,15 @@ def dashboard(world):
     return f"{len(world.panels)} panels and rows"
 
 
-def run(world):
-    passed = failed = 0
-    for title, function in CHECKS:
-        try:
-            said = function(world)
-        # Whatever a check stumbles over, the others still run.
-        except Exception as error:  # noqa: BLE001
-            failed += 1
-            text = str(error) if isinstance(error, AssertionError) else traceback.format_exc()
-            print(f"FAIL  {title}", *[f"      {line}" for line in text.splitlines()], sep="\n")
-        else:
-            passed += 1
-            print(f"ok    {title}")
-            if said:
-                print(f"      {said}")
-    print(f"\n{passed} passed, {failed} failed")
-    return failed
-
-
 def main():
-    parser = argparse.ArgumentParser(description="Checks of the alerts and the dashboard.")
+    parser = runner.parser("Checks of the alerts and the dashboard.")
     parser.add_argument("--promtool", default="promtool")
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "rubor")
-    parser.add_argument("--rules", type=pathlib.Path, default=ROOT / "rules")
-    arguments = parser.parse_args()
-    if not __debug__:
-        raise SystemExit("run it without -O: the checks are assertions")
-    if not arguments.binary.is_file():
-        raise SystemExit(f"no binary at {arguments.binary}; run `cargo build --release`, or name it with --binary")
+    arguments = runner.arguments(parser)
     promtool = pathlib.Path(arguments.promtool)
     promtool = promtool.resolve() if promtool.is_file() else arguments.promtool
     with tempfile.TemporaryDirectory(prefix="rubor-observe-") as folder:
-        metrics = live_metrics(arguments.binary.resolve(), arguments.rules.resolve(), folder)
-        return 1 if run(World(promtool, pathlib.Path(folder), metrics)) else 0
+        metrics = live_metrics(arguments.binary, arguments.rules, folder)
+        return 1 if CHECKS.run(World(promtool, pathlib.Path(folder), metrics)) else 0
 
 
 if __name__ == "__main__":

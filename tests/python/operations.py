@@ -8,7 +8,6 @@ curl. It changes the folder, and sets the search path in the place of the instal
 uses the ports of the page, on loopback. It ends by itself. The exit code is 0 when every command succeeded.
 """
 
-import argparse
 import os
 import pathlib
 import re
@@ -18,7 +17,9 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import runner
+
+ROOT = runner.ROOT
 PAGE = ROOT / "docs" / "operations.md"
 SECTION = "## From an empty machine to three replicas\n"
 FOLDER = "export R=/srv/rubor\n"
@@ -45,7 +46,7 @@ def run(binary, prometheus, folder):
     (tools / "rubor").symlink_to(binary)
     if prometheus.is_file():
         (tools / "prometheus").symlink_to(prometheus.resolve())
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RUBOR_")}
+    environment = runner.environment()
     environment["PATH"] = os.pathsep.join([str(tools), str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
     # A group of its own, so that whatever it started can be ended with it.
     process = subprocess.Popen(
@@ -66,19 +67,13 @@ def run(binary, prometheus, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Runs the commands of docs/operations.md.")
-    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target" / "release" / "rubor")
+    parser = runner.parser("Runs the commands of docs/operations.md.", rules=False)
     parser.add_argument("--prometheus", type=pathlib.Path, default=pathlib.Path("/usr/bin/prometheus"))
-    arguments = parser.parse_args()
-    if not __debug__:
-        raise SystemExit("run it without -O: the checks are assertions")
-    if not arguments.binary.is_file():
-        raise SystemExit(f"no binary at {arguments.binary}; run `cargo build --release`, or name it with --binary")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = runner.arguments(parser)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rubor-operations-") as name:
         folder = pathlib.Path(name)
-        code = run(arguments.binary.resolve(), arguments.prometheus, folder)
+        code = run(arguments.binary, arguments.prometheus, folder)
         if code:
             for log in sorted((folder / "srv" / "logs").glob("*.log")):
                 lines = [line for line in log.read_text(errors="replace").splitlines() if '"attempts"' not in line]

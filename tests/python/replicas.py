@@ -6,33 +6,21 @@ Owns starting and stopping them and what they are started with. `envoy.py` is th
 import contextlib
 import http.client
 import json
-import os
 import pathlib
 import signal
 import socket
 import subprocess
 import sysconfig
-import time
 
 import grpc
+import runner
 import yaml
 from grpc_tools import protoc
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-WAIT_SECONDS = 20
+ROOT = runner.ROOT
 # The pause is longer than the interval of Envoy's health checks, as deploy/envoy/README.md asks for. A busy stream
 # does not end by itself, so it is cut off at the timeout.
 DRAIN_PAUSE, DRAIN_TIMEOUT = "1500ms", "2s"
-
-
-def wait_for(what, holds, seconds=WAIT_SECONDS):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            if holds():
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s: {what}")
 
 
 def free_port():
@@ -102,15 +90,14 @@ class Replica:
         fresh.replace(self.rules)
 
     def start(self):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("RUBOR_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self.command, env=runner.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=WAIT_SECONDS)
+        return self.process.wait(timeout=runner.WAIT_SECONDS)
 
     def kill(self):
         self.process.kill()
@@ -162,7 +149,7 @@ class Envoy:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=WAIT_SECONDS)
+                self.process.wait(timeout=runner.WAIT_SECONDS)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

@@ -10,7 +10,6 @@ the shape of the text; what only `rubor check` can see (two files, arithmetic, w
 The exit code is 0 when all of that holds.
 """
 
-import argparse
 import json
 import pathlib
 import subprocess
@@ -19,8 +18,9 @@ import tempfile
 
 import jsonschema
 import ruamel.yaml
+import runner
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = runner.ROOT
 DIAGNOSTICS = ROOT / "tests/diagnostics"
 
 # Codes from R100 on are about meaning, which a schema sees only where it is a matter of names. Below that, a schema
@@ -214,13 +214,10 @@ def refused_by_name(binary, path, folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--binary", default="target/release/rubor", type=pathlib.Path)
-    arguments = parser.parse_args()
-    binary = arguments.binary if arguments.binary.is_absolute() else ROOT / arguments.binary
+    arguments = runner.arguments(runner.parser(__doc__.partition("\n")[0], rules=False))
     with tempfile.TemporaryDirectory() as folder:
         shipped_files_are_accepted(pathlib.Path(folder))
-        malformed_files_are_refused(binary, pathlib.Path(folder))
+        malformed_files_are_refused(arguments.binary, pathlib.Path(folder))
     print(f"{len(wrong)} wrong" if wrong else "the schemas are right about every file")
     return 1 if wrong else 0
 
