@@ -142,6 +142,15 @@ fn bytes_that_are_no_rules() {
         Some(2),
     );
     served.refuses("an explicit key in a block", "x.yaml", b"? findings\n: []\n", "R012", Some(1));
+    served.refuses("line ends of long ago", "x.yaml", b"findings: []\rsources: []\r", "R010", Some(1));
+    served.refuses(
+        "a line end that only some know",
+        "x.yaml",
+        "sources:\n  - { id: BOOK, title: \"a\u{2028}b\" }\n".as_bytes(),
+        "R010",
+        Some(2),
+    );
+    served.refuses("a text with a question mark", "x.yaml", b"definitions: [?a]\n", "R012", Some(1));
     served.refuses("a list", "x.yaml", b"- a\n- b\n", "R014", Some(1));
     served.refuses("a number", "x.yaml", b"42\n", "R014", Some(1));
     served.refuses("odd keys", "x.yaml", b"1: 2\n~: 3\n[a]: 4\n", "R012", None);

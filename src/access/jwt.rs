@@ -3,6 +3,8 @@
 //! Owns what is accepted of them: signed with a pinned algorithm by a key of the JWKS file, for this audience, from this
 //! issuer, within its time. The header of a token chooses a key by its id and nothing else.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
@@ -41,6 +43,9 @@ struct Key {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// Seconds since 1970.
+    exp: f64,
+    nbf: Option<f64>,
     #[serde(default)]
     scope: Words,
 }
@@ -100,11 +105,11 @@ impl Keys {
         Ok(Self { demands, keys })
     }
 
-    /// The bearer of a token.
+    /// The bearer of a token, at a time that the caller's clock shows.
     ///
     /// # Errors
     /// Why the token is not accepted.
-    pub fn caller(&self, token: &str) -> Result<Caller, Denial> {
+    pub fn caller(&self, token: &str, now: SystemTime) -> Result<Caller, Denial> {
         // A header that names `none`, or anything else that is no signature, is not even read.
         let header = decode_header(token).map_err(|_| Denial::Unknown)?;
         if !self.demands.algorithms.contains(&header.alg) {
@@ -116,12 +121,15 @@ impl Keys {
             return Err(Denial::Unknown);
         }
         let mut validation = Validation::new(header.alg);
-        validation.leeway = self.demands.leeway;
-        validation.validate_nbf = true;
+        // Times are looked at below, by the clock that was given.
+        validation.validate_exp = false;
         validation.set_issuer(&[&self.demands.issuer]);
         validation.set_audience(&[&self.demands.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         let claims = decode::<Claims>(token, &key.key, &validation).map_err(|error| denial(error.kind()))?.claims;
+        if !is_timely(&claims, self.demands.leeway, now) {
+            return Err(Denial::Expired);
+        }
         Ok(Caller { name: name(&claims.sub), scopes: scopes(&claims.scope) })
     }
 }
@@ -149,6 +157,15 @@ fn fitting(jwk: &Jwk) -> Result<Vec<Algorithm>, String> {
     Ok(of_kind.into_iter().filter(|one| named.is_none_or(|named| named == *one)).collect())
 }
 
+/// Whether a token holds at this time. It is asked anew for each call, so that a clock that jumps denies for as long as it
+/// is wrong, and no longer.
+fn is_timely(claims: &Claims, leeway: u64, now: SystemTime) -> bool {
+    let seconds =
+        now.duration_since(UNIX_EPOCH).map_or_else(|early| -early.duration().as_secs_f64(), |at| at.as_secs_f64());
+    let leeway = Duration::from_secs(leeway).as_secs_f64();
+    claims.exp >= seconds - leeway && claims.nbf.is_none_or(|begin| begin <= seconds + leeway)
+}
+
 fn denial(kind: &ErrorKind) -> Denial {
     match kind {
         ErrorKind::ExpiredSignature | ErrorKind::ImmatureSignature => Denial::Expired,
@@ -167,5 +184,46 @@ fn scopes(words: &Words) -> Scopes {
     match words {
         Words::Text(text) => text.split(' ').filter_map(scope).collect(),
         Words::List(list) => list.iter().filter_map(|word| scope(word)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
+
+    const HOUR: u64 = 3600;
+
+    #[test]
+    fn a_clock_that_jumps_denies_for_as_long_as_it_is_wrong_and_no_longer() {
+        let key = EncodingKey::from_ec_der(&rcgen::KeyPair::generate().expect("a key").serialize_der());
+        let jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).expect("a key");
+        let set = serde_json::to_vec(&JwkSet { keys: vec![jwk] }).expect("JSON");
+        let demands =
+            Demands { issuer: "us".into(), audience: "rubor".into(), leeway: 30, algorithms: vec![Algorithm::ES256] };
+        let keys = Keys::read(&set, demands).expect("a key");
+        let at = 1_800_000_000;
+        let claims = json!({
+            "sub": "ward", "iss": "us", "aud": "rubor", "exp": at + 600, "nbf": at, "scope": "rubor:evaluate",
+        });
+        let token = encode(&Header::new(Algorithm::ES256), &claims, &key).expect("signed");
+        let by = |seconds: u64| keys.caller(&token, UNIX_EPOCH + Duration::from_secs(seconds)).map(|_| ());
+        // Forth by hours, back by hours, to the beginning of time, and to where it should be, again and again.
+        for _ in 0..3 {
+            assert_eq!(by(at), Ok(()));
+            assert_eq!(by(at + 5 * HOUR), Err(Denial::Expired));
+            assert_eq!(by(at + 600), Ok(()));
+            assert_eq!(by(at - 5 * HOUR), Err(Denial::Expired));
+            assert_eq!(by(0), Err(Denial::Expired));
+            assert_eq!(by(u64::from(u32::MAX) * 1000), Err(Denial::Expired));
+        }
+        for (seconds, expected) in
+            [(at + 630, Ok(())), (at + 631, Err(Denial::Expired)), (at - 30, Ok(())), (at - 31, Err(Denial::Expired))]
+        {
+            assert_eq!(by(seconds), expected, "at {seconds}, with half a minute of leeway");
+        }
+        let before = UNIX_EPOCH - Duration::from_secs(HOUR);
+        assert_eq!(keys.caller(&token, before).map(|_| ()), Err(Denial::Expired), "before 1970");
     }
 }

@@ -322,3 +322,47 @@ fn open(path: &Path) -> std::io::Result<Box<dyn Write + Send>> {
     let file: File = options.open(path)?;
     Ok(Box::new(file))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    fn entry(request_id: &str) -> Entry {
+        let origin = Origin { request_id: request_id.into(), trace: None, caller: "ward".into() };
+        Entry {
+            method: "Evaluate",
+            origin: Arc::new(origin),
+            took: Duration::from_millis(2),
+            code: Code::Ok,
+            request: None,
+            response: None,
+        }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_loses_no_line_and_moves_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("decisions");
+        let traffic = Arc::new(Traffic::default());
+        let sink = Sink::open("decisions", path.clone(), traffic).expect("opened");
+        let mut writer = Writer { outcomes: true, decisions: Some(sink), requests: None, queued: Arc::default() };
+        let hours = |count: u64| Duration::from_secs(3600 * count);
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        // As it is, hours ahead, hours behind, before 1970, beyond the year 9999, and as it is.
+        let times = [now, now + hours(5), now - hours(9), UNIX_EPOCH - hours(1), now + hours(90_000_000), now];
+        for (place, at) in times.into_iter().enumerate() {
+            writer.write(at, &entry(&place.to_string()));
+        }
+        writer.sinks().for_each(Sink::flush);
+        let text = std::fs::read_to_string(&path).expect("written");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let ids: Vec<_> = lines.iter().map(|line| line["request_id"].as_str().unwrap_or_default()).collect();
+        assert_eq!(ids, ["0", "1", "2", "3", "4", "5"], "in the order in which they came");
+        let said: Vec<_> = lines[..4].iter().map(|line| line["time"].as_str().unwrap_or_default()).collect();
+        let expected = ["2027-01-15T08:00:00Z", "2027-01-15T13:00:00Z", "2027-01-14T23:00:00Z", "1969-12-31T23:00:00Z"];
+        assert_eq!(said, expected, "each by the clock as it was then");
+        // How long it took is by a clock that does not jump.
+        assert!(lines.iter().all(|line| line["duration_ms"] == 2.0));
+    }
+}

@@ -141,6 +141,26 @@ impl Rules {
         rules
     }
 
+    /// A copy of the rules of this repository.
+    pub fn shipped() -> Self {
+        let rules = Rules(tempfile::tempdir().expect("a folder"));
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+        let mut open = vec![PathBuf::new()];
+        while let Some(folder) = open.pop() {
+            std::fs::create_dir_all(rules.folder().join(&folder)).expect("a folder");
+            for entry in std::fs::read_dir(from.join(&folder)).expect("the rules") {
+                let entry = entry.expect("an entry");
+                let path = folder.join(entry.file_name());
+                if entry.path().is_dir() {
+                    open.push(path);
+                } else {
+                    std::fs::copy(entry.path(), rules.folder().join(path)).expect("copied");
+                }
+            }
+        }
+        rules
+    }
+
     pub fn folder(&self) -> &Path {
         self.0.path()
     }

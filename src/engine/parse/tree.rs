@@ -455,7 +455,11 @@ impl Builder<'_> {
             return Diagnostic::error(Code::Syntax, Some(place), "this is not YAML: a tab in the indentation")
                 .help("YAML indents with spaces: replace the tab");
         }
-        Diagnostic::error(Code::Syntax, Some(self.place_at(mark)), format!("this is not YAML: {info}")).maybe_help(
+        let mut place = self.place_at(mark);
+        // What the reader stumbled over may be the end of the line, and it may have gone past it.
+        let length = self.lines.get(mark.line().saturating_sub(1)).map_or(0, |line| line.chars().count());
+        place.column = place.column.min(number(length + 1));
+        Diagnostic::error(Code::Syntax, Some(place), format!("this is not YAML: {info}")).maybe_help(
             if info.contains("quoted scalar") {
                 Some("close the quote, and write `\\\"` for a quote inside".to_owned())
             } else {

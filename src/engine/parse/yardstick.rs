@@ -72,3 +72,26 @@ pub fn means_the_same(text: &str, documents: &[Document]) {
     let (here, elsewhere) = (values(&mut here.into_iter()), values(&mut elsewhere.into_iter()));
     assert!(here == elsewhere, "here\n{here:#?}\nelsewhere\n{elsewhere:#?}");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::hold;
+
+    /// Texts that fuzzing found: each broke something once.
+    #[test]
+    fn what_broke_something_once() {
+        let texts = [
+            // Another program sees a line where this one sees a part of one.
+            "definitions::\n  \r id: flag\n    name: spots\n",
+            "a: \"one\u{2028}  two\"\n",
+            "a: one\u{85}b: two\n",
+            // A question mark makes a key of what follows, for some.
+            "present: [pus, ?spreading]\n",
+            // The reader goes past the end of the line before it says what is wrong.
+            "%xiajhxiajh\u{fffd}a: \0\n",
+            // Text by itself: comment or text?
+            "|\n#one\n#\n",
+        ];
+        texts.iter().for_each(|text| hold(text));
+    }
+}
