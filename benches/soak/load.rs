@@ -213,6 +213,8 @@ struct Book {
     /// The answer to each request on each rules, as a number.
     answers: BTreeMap<(String, usize), u64>,
     digests: BTreeSet<String>,
+    /// Answers that were not those of the first time.
+    differing: u64,
     failures: Vec<String>,
     failed: u64,
 }
@@ -285,6 +287,7 @@ impl Seen {
             book.digests.insert(rules.digest.clone());
             let first = *book.answers.entry((rules.digest, which)).or_insert(number);
             if first != number {
+                book.differing += 1;
                 drop(book);
                 self.failed(format!("two answers to request {which} on the same rules"));
             }

@@ -273,9 +273,6 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_features(anchor, tag.is_some(), span);
                 let kind = if style == ScalarStyle::Plain { Kind::Plain } else { Kind::Quoted };
-                if kind == Kind::Plain && text.starts_with('?') {
-                    self.refuse(span, "text that begins with `?` is a key to some readers", "put it in quotes");
-                }
                 let node = self.node(span, kind);
                 self.value(node, Some(text.into_owned()), span)
             }
@@ -338,6 +335,9 @@ impl Builder<'_> {
             self.waiting.push(node);
             self.check_key(node.first, &text, span);
             return true;
+        }
+        if node.kind == Kind::Plain && text.as_deref().is_some_and(|text| text.starts_with('?')) {
+            self.refuse(span, "unquoted text that begins with `?` is a key to some readers", "put it in double quotes");
         }
         if matches!(node.kind, Kind::Plain | Kind::Quoted) {
             node.first = number(self.texts.len());
