@@ -221,7 +221,7 @@ pub fn build(path: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
         cursor: Cursor::default(),
         found: Vec::new(),
     };
-    if let Some(problem) = odd_line_end(path, text) {
+    if let Some(problem) = odd_character(path, text) {
         return (Vec::new(), vec![problem]);
     }
     for event in Parser::new_from_str(text) {
@@ -241,28 +241,27 @@ pub fn build(path: &str, text: &str) -> (Vec<Document>, Vec<Diagnostic>) {
     (builder.documents, builder.found)
 }
 
-/// A line end that some programs take for one and others do not: what stands where, and what it says, would depend on
-/// who reads it.
-fn odd_line_end(path: &str, text: &str) -> Option<Diagnostic> {
-    const LONE_RETURN: char = '\r';
-    // Most texts have none of these, and looking for single bytes is fast.
+/// A character that some programs take for the end of a line, or for nothing, and others do not: what stands where, and
+/// what it says, would depend on who reads it.
+fn odd_character(path: &str, text: &str) -> Option<Diagnostic> {
+    const RETURN: char = '\r';
     let mut at = 0;
     let (byte, odd) = loop {
-        let found = at + text[at..].find([LONE_RETURN, '\u{85}', '\u{2028}', '\u{2029}'])?;
-        let odd = text[found..].chars().next()?;
-        if odd != LONE_RETURN || !text[found + 1..].starts_with('\n') {
-            break (found, odd);
+        let byte = at + text[at..].find([RETURN, '\u{85}', '\u{2028}', '\u{2029}', '\u{feff}'])?;
+        let odd = text[byte..].chars().next()?;
+        if odd != RETURN || !text[byte + 1..].starts_with('\n') {
+            break (byte, odd);
         }
-        at = found + 1;
+        at = byte + 1;
     };
     let before = &text[..byte];
     let (line, start) = (before.matches('\n').count(), before.rfind('\n').map_or(0, |end| end + 1));
     let column = before[start..].chars().count();
     let place = Place { file: path.to_owned(), line: number(line + 1), column: number(column + 1), length: 1 };
-    let message = format!("the character U+{:04X} ends a line for some readers and not for others", u32::from(odd));
+    let message = format!("the character U+{:04X} ends a line, or is nothing, to some readers only", u32::from(odd));
     Some(
         Diagnostic::error(Code::Syntax, Some(place), message)
-            .help("end lines with a line feed, as editors on any system can"),
+            .help("end lines with a line feed, as editors on any system can, and leave invisible characters out"),
     )
 }
 

@@ -85,6 +85,8 @@ mod tests {
             "definitions::\n  \r id: flag\n    name: spots\n",
             "a: \"one\u{2028}  two\"\n",
             "a: one\u{85}b: two\n",
+            // A byte order mark that marks nothing.
+            "a:::\n\u{feff}\u{feff}",
             // A question mark makes a key of what follows, for some.
             "present: [pus, ?spreading]\n",
             // The reader goes past the end of the line before it says what is wrong.
