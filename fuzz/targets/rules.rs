@@ -20,6 +20,8 @@ fuzz_target!(init: seeds::write_if_asked(seeds::packs), |data: &[u8]| {
                 let told = patient::any(&pack.plan, &mut chance);
                 let more = patient::observations(&pack.plan, 4, &mut chance);
                 anything::hold(&pack.plan, &told, &more, patient::answer);
+                let twice = || format!("{:?}", patient::answer(&pack.plan, &told));
+                assert_eq!(twice(), twice(), "the same again is something else");
             }
             patient::asked(&pack.plan, &mut chance);
         }

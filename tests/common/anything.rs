@@ -18,7 +18,6 @@ pub fn everything() -> rubor::engine::AnswerOptions {
 pub fn hold(plan: &Plan, submission: &Submission, more: &[Observation], answer: impl Fn(&Plan, &Submission) -> Answer) {
     let one = answer(plan, submission);
     of_one(&one);
-    assert_eq!(format!("{one:?}"), format!("{:?}", answer(plan, submission)), "the same again is something else");
     let mut turned = submission.clone();
     turned.observations.reverse();
     assert_eq!(format!("{one:?}"), format!("{:?}", answer(plan, &turned)), "the order of observations matters");

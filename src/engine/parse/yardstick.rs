@@ -33,10 +33,13 @@ pub fn hold(text: &str) {
             lies_inside(&place, &lines, "a value");
         }
     }
+    // Where the last line has no end, readers disagree whether a block of text has one.
+    let ended = format!("{text}\n");
+    let (documents, found) = tree::build(&file.path, &ended);
     // Text by itself is no rule file, and readers disagree where it ends.
     let is_text = |document: &Document| !Written::whole(document).is_map() && !Written::whole(document).is_list();
     if found.is_empty() && !documents.iter().any(is_text) {
-        means_the_same(text, &documents);
+        means_the_same(&ended, &documents);
     }
 }
 
@@ -91,6 +94,8 @@ mod tests {
             "present: [pus, ?spreading]\n",
             // The reader goes past the end of the line before it says what is wrong.
             "%xiajhxiajh\u{fffd}a: \0\n",
+            // A block of text at the end, without an end of its line.
+            "a:\n |\n one\n \n  two",
             // Text by itself: comment or text?
             "|\n#one\n#\n",
         ];
