@@ -302,7 +302,8 @@ impl Seen {
         }
         let (answers, digests) = (book.answers.len(), book.digests.len());
         println!(
-            "{answers} different answers by request and digest, {digests} digests; equal requests had equal answers"
+            "{digests} digests; {answers} answers by request and digest, to which {} later ones were not equal",
+            book.differing
         );
         if book.failed > 0 {
             println!("{} FAILURES, the first of them:", book.failed);
