@@ -21,7 +21,7 @@ pub fn seeds(pack: &LoadedPack) -> Vec<Vec<u8>> {
         pack.cases.iter().map(|case| [&[FROM_BYTES][..], &message(&case.submission).encode_to_vec()].concat());
     let mut chance = crate::mutate::Chance(1);
     let made = (0..100_usize).map(|length| {
-        let bytes = (0..length * 4).map(|_| chance.next().to_le_bytes()[0]);
+        let bytes = (0..length * 4).map(|_| chance.number().to_le_bytes()[0]);
         std::iter::once(1).chain(bytes).collect()
     });
     let made: Vec<Vec<u8>> = made.collect();
