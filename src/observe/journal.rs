@@ -329,7 +329,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     fn entry(request_id: &str) -> Entry {
-        let origin = Origin { request_id: request_id.into(), trace: None, caller: "ward".into() };
+        let origin = Origin { request_id: request_id.into(), trace: None, parent: None, caller: "ward".into() };
         Entry {
             method: "Evaluate",
             origin: Arc::new(origin),
