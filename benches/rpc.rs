@@ -44,7 +44,7 @@ const REQUESTS: usize = 32;
 /// How often the two alternate.
 const ROUNDS: usize = 9;
 /// How many lines a batch has.
-const BATCH: usize = 20_000;
+const BATCH: usize = 6_000;
 const WINDOW: Duration = Duration::from_millis(700);
 /// Where another binary serves, named by `RUBOR_BENCH_SERVER`.
 const OTHER: &str = "127.0.0.1:50917";
@@ -431,7 +431,9 @@ fn threads(requests: &[proto::EvaluateRequest]) {
             list.push((f64::from(count), rate));
         }
     }
-    std::fs::remove_file(lines).expect("the lines go again");
+    for end in ["ndjson", "out"] {
+        std::fs::remove_file(lines.with_extension(end)).expect("the lines go again");
+    }
     std::fs::remove_file(file).expect("the requests go again");
     let [calls, items, lines] = rates;
     let folder = Path::new("docs/plots");
@@ -449,20 +451,10 @@ fn threads(requests: &[proto::EvaluateRequest]) {
 fn batch(lines: &Path, threads: u32) -> f64 {
     let start = Instant::now();
     let status = Command::new(env!("CARGO_BIN_EXE_rubor"))
-        .args([
-            "batch",
-            "--overwrite",
-            "--rules",
-            "rules",
-            "--out",
-            "/dev/null",
-            "--rejected",
-            "/dev/null",
-            "--threads",
-        ])
-        .arg(threads.to_string())
-        .arg("--in")
+        .args(["batch", "--overwrite", "--rules", "rules", "--threads", &threads.to_string(), "--in"])
         .arg(lines)
+        .arg("--out")
+        .arg(lines.with_extension("out"))
         .stderr(Stdio::null())
         .status()
         .expect("a batch starts");

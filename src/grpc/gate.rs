@@ -40,6 +40,8 @@ pub struct Gate {
     calls: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     work: Arc<AtomicUsize>,
+    /// Below so many calls at work nobody is refused.
+    least_work: usize,
     load: Mutex<Load>,
     shut: watch::Sender<bool>,
     cut_off: watch::Sender<bool>,
@@ -100,6 +102,7 @@ impl Gate {
             calls: places(calls),
             streams: places(streams),
             work: Arc::default(),
+            least_work: (work / WHILE_SHEDDING).max(1),
             load: Mutex::new(Load::new(work, calls.saturating_sub(work).min(work.saturating_mul(BURST)))),
             shut: watch::Sender::new(false),
             cut_off: watch::Sender::new(false),
@@ -126,6 +129,12 @@ impl Gate {
     #[must_use]
     pub fn watch_cut_off(&self) -> watch::Receiver<bool> {
         self.cut_off.subscribe()
+    }
+
+    /// Whether there may be so many calls that the work could come to a limit. Each has a task of its own, so with fewer
+    /// tasks it could not.
+    pub(super) fn may_be_crowded(&self) -> bool {
+        tokio::runtime::Handle::current().metrics().num_alive_tasks() >= self.least_work
     }
 
     /// A place, or what to say and which limit was met.

@@ -332,7 +332,7 @@ where
     }
     // What was read is only spawned, and comes here one call after the other. Were each answered at once, no call would see
     // those that wait behind it, and the queue would have no end. So all are let in or refused first.
-    if place.is_some() {
+    if place.is_some() && around.gate.may_be_crowded() {
         tokio::task::yield_now().await;
     }
     let deadline = Deadline::read(request.headers(), method, around.patience, &around.gate);
