@@ -50,8 +50,9 @@ use systemd::Sockets;
 
 /// The names that health is asked by; the empty one is the server as a whole.
 const HEALTH_NAMES: [&str; 3] = ["", "rubor.v1.TriageService", "rubor.v1.KnowledgeService"];
-/// How many calls a client may open and take back before the server has looked at them.
-const RESETS: usize = 32;
+/// How many calls a client may open and take back before the server has looked at them; then its connection ends. Clients
+/// with short deadlines take back dozens while a busy server has no turn for them, and an attack takes back thousands.
+const RESETS: usize = 256;
 
 /// How long those have to hear why they were cut off who did not finish in time.
 const LAST_WORD: Duration = Duration::from_secs(1);
