@@ -25,8 +25,9 @@ use super::origin::Origin;
 use super::status::Problem;
 use crate::access::scope::{self, Method};
 use crate::access::{Access, Caller, Peer};
+use crate::observe::Ended;
 use crate::observe::metrics::Metrics;
-use crate::observe::spans::{Ended, Spans};
+use crate::observe::spans::Spans;
 use crate::observe::traffic::Opened;
 
 /// How long a caller waits to hear that the server is full. One that asks again at once would else take the time of those

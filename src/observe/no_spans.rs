@@ -1,25 +1,6 @@
 //! Traces, in a build without the feature `otel`: nothing is sent anywhere.
 
-use std::time::Duration;
-
-use tonic::Code;
-
-use crate::grpc::origin::Origin;
-
-/// A call that has ended.
-#[derive(Debug)]
-pub struct Ended<'a> {
-    /// The full name of the method.
-    pub method: &'static str,
-    /// Where the call came from.
-    pub origin: &'a Origin,
-    /// How it ended.
-    pub code: Code,
-    /// How long it took.
-    pub took: Duration,
-    /// The rules that it was answered by.
-    pub digest: Option<&'a str>,
-}
+use super::Ended;
 
 /// Where spans would go.
 #[derive(Debug, Clone, Default)]

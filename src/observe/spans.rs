@@ -17,25 +17,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tonic::Code;
 
-use crate::grpc::origin::Origin;
+use super::Ended;
 
 /// How long the end of the process waits for the last spans to be sent.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// A call that has ended.
-#[derive(Debug)]
-pub struct Ended<'a> {
-    /// The full name of the method.
-    pub method: &'static str,
-    /// Where the call came from.
-    pub origin: &'a Origin,
-    /// How it ended.
-    pub code: Code,
-    /// How long it took.
-    pub took: Duration,
-    /// The rules that it was answered by.
-    pub digest: Option<&'a str>,
-}
 
 /// Where spans go; nowhere, by default.
 #[derive(Debug, Clone, Default)]
