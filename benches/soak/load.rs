@@ -18,10 +18,9 @@ use rubor::store::LoadedPack;
 use tokio_stream::StreamExt as _;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-use crate::grpc_support::connect;
 
 /// Connections, and calls in flight on each of them.
 const CONNECTIONS: usize = 4;
@@ -37,6 +36,14 @@ const REST: Duration = Duration::from_millis(50);
 const MOST_DIGESTS: usize = 4096;
 /// Most failures that are told.
 const MOST_FAILURES: usize = 20;
+
+/// A connection for a client that gives up calls all the time. Its library remembers fifty of them for a second where it is
+/// told nothing else; an answer to one that it has forgotten it takes for a mistake of the server, and after a thousand of
+/// those it ends the connection.
+async fn connect(address: SocketAddr) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+    endpoint.http2_max_concurrent_reset_streams(4096).connect().await.expect("connects")
+}
 
 /// Messages as bytes.
 #[derive(Clone, Copy, Default)]

@@ -222,9 +222,10 @@ impl Telling<'_> {
             urgency: condition.urgency,
             contributions: reasons.map(|reason| self.contribution(listing, listed.condition, reason)).collect(),
             undecided: undecided
-                .map(|undecided| Undecided {
-                    rule_id: plan.rules[undecided.rule].id.clone(),
-                    findings: plan.ids(&listing.findings[undecided.findings.clone()]),
+                .map(|undecided| {
+                    let rule = &plan.rules[undecided.rule];
+                    let findings = undecided.findings.clone().map(|findings| &listing.findings[findings]);
+                    Undecided { rule_id: rule.id.clone(), findings: plan.ids(findings.unwrap_or(&rule.findings)) }
                 })
                 .collect(),
             next_steps: condition.next_steps.clone(),

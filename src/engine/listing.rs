@@ -100,8 +100,8 @@ pub struct Reason {
 pub struct UndecidedRule {
     /// Its place in the plan.
     pub rule: usize,
-    /// Its stretch of the findings: those that would decide it.
-    pub findings: Range<usize>,
+    /// Its stretch of the findings: those that would decide it. `None` stands for all that it looks at: none was told.
+    pub findings: Option<Range<usize>>,
 }
 
 impl Listing {
@@ -258,15 +258,14 @@ impl Listing {
             match facts.told(speaker) {
                 // Most rules: nothing that they look at was told, so all of it would decide them.
                 None if speaker.has_table => {
-                    self.findings.extend_from_slice(&plan.rules[rule].findings);
-                    self.undecided.push(UndecidedRule { rule, findings: start..self.findings.len() });
+                    self.undecided.push(UndecidedRule { rule, findings: None });
                     continue;
                 }
                 Some(truth) if speaker.has_table && truth != Truth::UNKNOWN => continue,
                 _ => {}
             }
             if facts.undecided(plan, plan.index.programs[rule], &mut self.findings).truth() == Truth::UNKNOWN {
-                let findings = self.each_once(start);
+                let findings = Some(self.each_once(start));
                 self.undecided.push(UndecidedRule { rule, findings });
             } else {
                 self.findings.truncate(start);

@@ -202,7 +202,7 @@ pub fn encode_with(
     let (answer, listing, groups) = agreed(answered, violations)?;
     let mut head = convert::response(answer, pack, evaluation_id, request_id);
     forget_stop(&mut head, &options);
-    Ok(EncodedAnswer::new(head, &pack.plan, &listing, &groups))
+    Ok(EncodedAnswer::new(head, pack, &listing, &groups))
 }
 
 /// An answer, unless something was wrong with the request here or there.

@@ -1,10 +1,11 @@
 //! An answer on its way out: the ranked list is written straight from the plan into bytes.
 //!
 //! Owns the encoding of red flags and differentials, which are nearly all of an answer and nearly all static text, and the
-//! codecs of the triage service. Everything else is an ordinary message. What is written here is what `convert` would have made of the
-//! same answer; a test holds the two to each other. It holds no clinical logic.
+//! codecs of the triage service. What is static is made into bytes once for a pack. Everything else is an ordinary message.
+//! What is written here is what `convert` would have made of the same answer, with its fields in another order; a test holds
+//! the two to each other. It holds no clinical logic.
 
-use std::cell::Cell;
+mod backwards;
 
 use prost::Message as _;
 use prost::bytes::BufMut;
@@ -14,8 +15,12 @@ use tonic_prost::{ProstCodec, ProstDecoder};
 
 use super::{convert, proto};
 use crate::engine::answer::{Advice, Citation, RedFlagState};
-use crate::engine::listing::{Listed, ListedFlag, Listing, Reason};
-use crate::engine::plan::Plan;
+use crate::engine::listing::{Listed, ListedFlag, Listing, Reason, UndecidedRule};
+use crate::engine::plan::{Condition, Plan};
+use crate::engine::vocabulary::FindingIndex;
+use crate::store::LoadedPack;
+use crate::store::phrases::Phrase;
+use backwards::{BUFFER, Backwards, LENGTH, VARINT};
 
 /// The server side of the triage service, with the codecs below.
 #[allow(missing_docs, clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
@@ -30,8 +35,6 @@ const DIFFERENTIALS: u32 = 13;
 const INDEX: u32 = 1;
 const RESPONSE: u32 = 2;
 
-/// How much room an answer's buffer has at once; growing it would copy what is in it.
-const BUFFER: usize = 64 * 1024;
 const YIELD_AT: usize = 32 * 1024;
 
 /// An answer of which the red flags and the differentials are bytes already.
@@ -54,15 +57,15 @@ pub enum EncodedItem {
 impl EncodedAnswer {
     /// Writes what is listed; `groups` are the names of the groups that they speak of.
     #[must_use]
-    pub fn new(head: proto::EvaluateResponse, plan: &Plan, listing: &Listing, groups: &[String]) -> Self {
+    pub fn new(head: proto::EvaluateResponse, pack: &LoadedPack, listing: &Listing, groups: &[String]) -> Self {
         let mut rest = Backwards::with_room(BUFFER);
         let group = |place: Option<usize>| place.and_then(|place| groups.get(place)).map_or("", String::as_str);
         for listed in listing.conditions.iter().rev() {
             let group = group(Some(listed.group));
-            rest.message(DIFFERENTIALS, |out| differential(out, plan, listing, listed, group));
+            rest.message(DIFFERENTIALS, |out| differential(out, pack, listing, listed, group));
         }
         for listed in listing.red_flags.iter().rev() {
-            rest.message(RED_FLAGS, |out| red_flag(out, plan, listing, listed, group(listed.group)));
+            rest.message(RED_FLAGS, |out| red_flag(out, pack, listing, listed, group(listed.group)));
         }
         Self { head, rest }
     }
@@ -105,78 +108,107 @@ impl EncodedItem {
     }
 }
 
-fn red_flag(out: &mut Backwards, plan: &Plan, listing: &Listing, listed: &ListedFlag, group: &str) {
+fn red_flag(out: &mut Backwards, pack: &LoadedPack, listing: &Listing, listed: &ListedFlag, group: &str) {
+    let plan = &pack.plan;
     let ListedFlag { flag, state, floor, group: _, contradicted, findings: told, deciding } = listed;
     let definition = &plan.red_flags[*flag];
     out.text(11, group);
     out.number(10, u64::from(*contradicted));
-    if *state != RedFlagState::Open {
-        definition.sources.iter().rev().for_each(|&source| out.message(9, |out| citation(out, &plan.sources[source])));
-    }
-    findings(out, 8, plan, listing, deciding.clone());
-    findings(out, 7, plan, listing, told.clone());
-    if *state != RedFlagState::Open {
-        out.text(6, &definition.action);
-        out.text(5, &definition.because);
-    }
+    findings(out, 8, plan, &listing.findings[deciding.clone()]);
+    findings(out, 7, plan, &listing.findings[told.clone()]);
     out.number(4, enumerated(convert::urgency(*floor)));
     out.number(3, enumerated(convert::red_flag_state(*state)));
-    out.text(2, &definition.name);
-    out.text(1, &definition.id);
+    let name = |out: &mut Backwards| {
+        out.text(2, &definition.name);
+        out.text(1, &definition.id);
+    };
+    if *state == RedFlagState::Open {
+        return name(out);
+    }
+    out.put(pack.phrases.get(Phrase::RedFlag(*flag), || {
+        Backwards::alone(|out| {
+            let sources = definition.sources.iter().rev();
+            sources.for_each(|&source| out.message(9, |out| citation(out, &plan.sources[source])));
+            out.text(6, &definition.action);
+            out.text(5, &definition.because);
+            name(out);
+        })
+    }));
 }
 
-fn differential(out: &mut Backwards, plan: &Plan, listing: &Listing, listed: &Listed, group: &str) {
+fn differential(out: &mut Backwards, pack: &LoadedPack, listing: &Listing, listed: &Listed, group: &str) {
     let Listed { rank, group: _, condition, score_decibans, share, own_share, reasons, undecided } = listed;
     let condition = *condition;
-    let definition = &plan.conditions[condition];
-    definition.care.iter().rev().for_each(|advice| out.message(12, |out| self::advice(out, advice)));
-    definition.next_steps.iter().rev().for_each(|advice| out.message(11, |out| self::advice(out, advice)));
-    for undecided in listing.undecided[undecided.clone()].iter().rev() {
-        out.message(10, |out| {
-            findings(out, 2, plan, listing, undecided.findings.clone());
-            out.text(1, &plan.rules[undecided.rule].id);
-        });
+    for UndecidedRule { rule, findings } in listing.undecided[undecided.clone()].iter().rev() {
+        match findings {
+            Some(findings) => self::undecided(out, &pack.plan, *rule, &listing.findings[findings.clone()]),
+            None => out.put(pack.phrases.get(Phrase::Undecided(*rule), || {
+                Backwards::alone(|out| self::undecided(out, &pack.plan, *rule, &pack.plan.rules[*rule].findings))
+            })),
+        }
     }
     for reason in listing.reasons[reasons.clone()].iter().rev() {
-        out.message(9, |out| contribution(out, plan, listing, condition, reason));
+        out.message(9, |out| contribution(out, pack, listing, condition, reason));
     }
-    out.number(8, enumerated(convert::urgency(definition.urgency)));
-    // No outcome data exist that shares could have been calibrated against. It is written although it is the default.
-    out.varint(0);
-    out.key(7, VARINT);
     out.double(6, *own_share);
     out.double(5, *share);
     out.double(4, *score_decibans);
-    out.message(3, |out| {
-        out.text(5, definition.part_of.map_or("", |parent| &plan.conditions[parent].id));
-        out.text(4, &definition.summary);
-        definition.codings.iter().rev().for_each(|coding| out.item(3, coding));
-        out.text(2, &definition.name);
-        out.text(1, &definition.id);
-    });
     out.text(2, group);
     out.number(1, u64::from(*rank));
+    out.put(pack.phrases.get(Phrase::Condition(condition), || {
+        Backwards::alone(|out| self::condition(out, &pack.plan, &pack.plan.conditions[condition]))
+    }));
 }
 
-fn contribution(out: &mut Backwards, plan: &Plan, listing: &Listing, condition: usize, reason: &Reason) {
+/// What every differential of a condition says.
+fn condition(out: &mut Backwards, plan: &Plan, condition: &Condition) {
+    condition.care.iter().rev().for_each(|advice| out.message(12, |out| self::advice(out, advice)));
+    condition.next_steps.iter().rev().for_each(|advice| out.message(11, |out| self::advice(out, advice)));
+    out.number(8, enumerated(convert::urgency(condition.urgency)));
+    // No outcome data exist that shares could have been calibrated against. It is written although it is the default.
+    out.varint(0);
+    out.key(7, VARINT);
+    out.message(3, |out| {
+        out.text(5, condition.part_of.map_or("", |parent| &plan.conditions[parent].id));
+        out.text(4, &condition.summary);
+        condition.codings.iter().rev().for_each(|coding| out.item(3, coding));
+        out.text(2, &condition.name);
+        out.text(1, &condition.id);
+    });
+}
+
+fn undecided(out: &mut Backwards, plan: &Plan, rule: usize, deciding: &[FindingIndex]) {
+    out.message(10, |out| {
+        findings(out, 2, plan, deciding);
+        out.text(1, &plan.rules[rule].id);
+    });
+}
+
+fn contribution(out: &mut Backwards, pack: &LoadedPack, listing: &Listing, condition: usize, reason: &Reason) {
+    let plan = &pack.plan;
     let Reason { rule, direction, weight_decibans, likelihood_ratio, counting, counted_by, findings: told } = reason;
-    let words = plan.words_of(condition, *rule);
-    out.text(12, words.grade);
-    words.sources.iter().rev().for_each(|&source| out.message(11, |out| citation(out, &plan.sources[source])));
     out.text(10, counted_by.map_or("", |by| &plan.rules[by].id));
     out.number(9, enumerated(convert::counting(*counting)));
-    out.text(8, words.family);
-    findings(out, 7, plan, listing, told.clone());
-    out.text(6, words.when);
-    out.text(5, words.because);
+    findings(out, 7, plan, &listing.findings[told.clone()]);
     out.double(4, *likelihood_ratio);
     out.double(3, *weight_decibans);
     out.number(2, enumerated(convert::direction(*direction)));
-    out.text(1, words.id);
+    out.put(pack.phrases.get(rule.map_or(Phrase::Prior(condition), Phrase::Rule), || {
+        let words = plan.words_of(condition, *rule);
+        Backwards::alone(|out| {
+            out.text(12, words.grade);
+            let sources = words.sources.iter().rev();
+            sources.for_each(|&source| out.message(11, |out| citation(out, &plan.sources[source])));
+            out.text(8, words.family);
+            out.text(6, words.when);
+            out.text(5, words.because);
+            out.text(1, words.id);
+        })
+    }));
 }
 
-fn findings(out: &mut Backwards, number: u32, plan: &Plan, listing: &Listing, range: std::ops::Range<usize>) {
-    for &finding in listing.findings[range].iter().rev() {
+fn findings(out: &mut Backwards, number: u32, plan: &Plan, findings: &[FindingIndex]) {
+    for &finding in findings.iter().rev() {
         out.item(number, &plan.vocabulary.get(finding).id);
     }
 }
@@ -196,120 +228,6 @@ fn citation(out: &mut Backwards, citation: &Citation) {
 
 fn enumerated(value: i32) -> u64 {
     u64::try_from(value).unwrap_or(0)
-}
-
-const VARINT: u32 = 0;
-const EIGHT_BYTES: u32 = 1;
-const LENGTH: u32 = 2;
-
-/// Bytes written from the end to the beginning, so that the length of a message is known when it is written before it.
-#[derive(Debug, Default)]
-struct Backwards {
-    bytes: Vec<u8>,
-    /// Where what was written begins.
-    start: usize,
-}
-
-thread_local! {
-    /// The buffer of an answer that was sent, for the next one: a new one would be cleared first.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl Drop for Backwards {
-    fn drop(&mut self) {
-        if (BUFFER..=4 * BUFFER).contains(&self.bytes.len()) {
-            // A thread that is ending keeps nothing.
-            let _ = SPARE.try_with(|spare| spare.set(std::mem::take(&mut self.bytes)));
-        }
-    }
-}
-
-impl Backwards {
-    fn with_room(room: usize) -> Self {
-        let spare = if room < BUFFER { Vec::new() } else { SPARE.take() };
-        let bytes = if spare.len() < room { vec![0; room] } else { spare };
-        Self { start: bytes.len(), bytes }
-    }
-
-    fn written(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    #[inline]
-    fn put(&mut self, piece: &[u8]) {
-        if piece.len() > self.start {
-            self.grow(piece.len());
-        }
-        let end = self.start;
-        self.start -= piece.len();
-        self.bytes[self.start..end].copy_from_slice(piece);
-    }
-
-    #[cold]
-    fn grow(&mut self, wanted: usize) {
-        let more = self.bytes.len().max(wanted);
-        let mut grown = vec![0; self.bytes.len() + more];
-        grown[self.start + more..].copy_from_slice(self.written());
-        self.start += more;
-        self.bytes = grown;
-    }
-
-    #[inline]
-    fn varint(&mut self, mut value: u64) {
-        let (mut bytes, mut length) = ([0_u8; 10], 0);
-        loop {
-            // The lowest seven bits.
-            let low = value.to_le_bytes()[0] & 0x7f;
-            value >>= 7;
-            bytes[length] = if value > 0 { low | 0x80 } else { low };
-            length += 1;
-            if value == 0 {
-                break;
-            }
-        }
-        self.put(&bytes[..length]);
-    }
-
-    fn key(&mut self, number: u32, kind: u32) {
-        self.varint(u64::from(number << 3 | kind));
-    }
-
-    /// A number, left out where it is the default.
-    fn number(&mut self, number: u32, value: u64) {
-        if value != 0 {
-            self.varint(value);
-            self.key(number, VARINT);
-        }
-    }
-
-    /// A double, left out where it is the default.
-    fn double(&mut self, number: u32, value: f64) {
-        if value != 0.0 {
-            self.put(&value.to_le_bytes());
-            self.key(number, EIGHT_BYTES);
-        }
-    }
-
-    /// A text, left out where it is empty.
-    fn text(&mut self, number: u32, text: &str) {
-        if !text.is_empty() {
-            self.item(number, text);
-        }
-    }
-
-    /// A text of a list.
-    fn item(&mut self, number: u32, text: &str) {
-        self.put(text.as_bytes());
-        self.varint(text.len() as u64);
-        self.key(number, LENGTH);
-    }
-
-    fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
-        let before = self.written().len();
-        write(self);
-        self.varint((self.written().len() - before) as u64);
-        self.key(number, LENGTH);
-    }
 }
 
 /// The codec of `Evaluate`.
@@ -391,7 +309,7 @@ mod tests {
     use super::*;
     use crate::engine::Evaluation;
     use crate::store::keeper::Keeper;
-    use crate::store::{LoadedPack, RuleSource};
+    use crate::store::RuleSource;
 
     fn alike(pack: &LoadedPack, request: &proto::EvaluateRequest) {
         let (mut one, mut other) = (Evaluation::default(), Evaluation::default());

@@ -10,6 +10,7 @@ pub mod digest;
 pub mod embedded;
 #[cfg(feature = "server")]
 pub mod keeper;
+pub mod phrases;
 pub mod read;
 #[cfg(feature = "server")]
 pub mod watch;
@@ -23,6 +24,7 @@ use crate::engine::diagnostic::{Code, Diagnostic, Place, Severity};
 use crate::engine::plan::Plan;
 use crate::engine::source::SourceFile;
 use crate::engine::{self, ReadFile};
+use phrases::Phrases;
 use read::{Content, PackFiles};
 
 /// Where rules come from.
@@ -65,6 +67,8 @@ pub struct LoadedPack {
     pub cases: Vec<Case>,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
+    /// What is sent of it many times.
+    pub phrases: Phrases,
 }
 
 /// A rule set that is not accepted.
@@ -206,6 +210,7 @@ fn admit_pack(files: &PackFiles) -> Result<LoadedPack, Vec<Diagnostic>> {
         id: compiled.plan.header.id.clone(),
         folder: files.folder.clone(),
         digest: files.digest.clone(),
+        phrases: Phrases::new(&compiled.plan),
         plan: compiled.plan,
         cases: compiled.cases,
         warnings,
