@@ -98,7 +98,17 @@ fn try_request(
     };
     let findings = Findings::read(&compiled.plan, &submission).expect("random requests are valid");
     evaluation.run(&compiled.plan, &findings);
-    let told = tell_answer(&explain(&compiled.plan, &findings, evaluation, &options), with_questions);
+    let answer = explain(&compiled.plan, &findings, evaluation, &options);
+    if with_questions {
+        // Who wants a few questions gets the first of those, and nobody looked for the rest.
+        for max_questions in 1..=3 {
+            let few = AnswerOptions { max_questions, ..options.clone() };
+            let few = explain(&compiled.plan, &findings, evaluation, &few);
+            let asked = &answer.next_questions[..max_questions.min(answer.next_questions.len())];
+            assert_eq!((few.next_questions.as_slice(), few.should_stop), (asked, answer.should_stop));
+        }
+    }
+    let told = tell_answer(&answer, with_questions);
     let naive = tell_naive(pack, &evaluate(pack, &statements, by_clinician), with_questions);
     if told != naive {
         let lines = told.lines().zip(naive.lines()).filter(|(a, b)| a != b);

@@ -21,7 +21,6 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
-
 /// Connections, and calls in flight on each of them.
 const CONNECTIONS: usize = 4;
 const IN_FLIGHT: usize = 8;

@@ -135,14 +135,25 @@ pub fn odds(score: Weight) -> f64 {
 /// has odds of one and so no part in the second sum.
 #[must_use]
 pub fn entropy(total: Sum, weighted: Sum) -> f64 {
-    let total = total.value();
-    libm::log(total) - weighted.value() * (std::f64::consts::LN_10 / 10_000.0) / total
+    entropy_of(total.value(), weighted.value())
+}
+
+/// The same of sums that are floats.
+#[must_use]
+pub fn entropy_of(total: f64, weighted: f64) -> f64 {
+    libm::log(total) - weighted * (std::f64::consts::LN_10 / 10_000.0) / total
 }
 
 /// What one condition adds to the second sum of [`entropy`].
 #[must_use]
 pub fn weighted(score: Weight) -> Sum {
-    Sum::of(odds(score) * f64::from(score.0.clamp(-LIMIT, LIMIT)))
+    Sum::of(weighted_odds(score))
+}
+
+/// The same as a float.
+#[must_use]
+pub fn weighted_odds(score: Weight) -> f64 {
+    odds(score) * f64::from(score.0.clamp(-LIMIT, LIMIT))
 }
 
 #[cfg(test)]

@@ -330,17 +330,26 @@ pub(super) struct Index {
 }
 
 /// Bounds on what an answer can change, worked out once, so that the order of questions can pass over what changes nothing.
+///
+/// A finding that tells others moves whatever looks at one of them. Any other moves what it can make speak by itself; what it
+/// can together with something told follows from what was told.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reach {
     /// Where the moves of each finding begin.
     pub starts: Vec<u32>,
-    /// For each finding the conditions that an answer to it moves, ascending, itself or through what it tells.
+    /// For each finding the conditions that an answer to it moves, ascending.
     pub moves: Vec<Move>,
+    /// For each finding whether it tells no other.
+    pub is_plain: Vec<bool>,
+    /// For each finding the highest floor of the red flags that look at what an answer to it tells.
+    pub floors: Vec<Option<Urgency>>,
+    /// The findings of which one answer may be enough to tell causes apart.
+    pub decisive: Vec<u32>,
     /// For each condition the findings that move it.
     pub movers: Postings,
     /// For each red flag the findings of which an answer tells something that it looks at.
     pub askers: Postings,
-    /// For each condition the most that a single finding moves it.
+    /// For each condition the most that a single finding raises it.
     pub furthest: Vec<Weight>,
     /// Every finding with the odds that the conditions that it moves would have together, were each at its prior and as
     /// much above it as the finding can bring; the greatest first.
@@ -350,12 +359,18 @@ pub(super) struct Reach {
     pub by_height: Vec<(Weight, u32)>,
 }
 
-/// How much an answer can move a condition.
+/// How much an answer can move a condition, whatever else is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Move {
     pub condition: u32,
-    /// Up or down, whatever else is known.
-    pub most: Weight,
+    /// By how much it rises at most; not below zero.
+    pub up: Weight,
+    /// By how much it falls at most; not below zero.
+    pub down: Weight,
+    /// From how many families it may bring positive evidence; two stands for more.
+    pub families: u8,
+    /// Whether it may also take away what was heard before, or stand in its place with age or sex, which support nothing.
+    pub loses: bool,
 }
 
 impl Reach {

@@ -3,6 +3,7 @@
 //! Owns the order of questions: the screen first, then what decides open red flags, then what an answer would decide.
 //! Every supposed answer goes through the same functions as a real one, and is taken back. The words are `explain`'s.
 
+mod bounds;
 mod suppose;
 
 use super::evaluate::flag::{FlagState, deciding, is_askable};
@@ -13,6 +14,7 @@ use super::plan::{Ask, Plan};
 use super::truth::Truth;
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Kind};
+use bounds::Promise;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use suppose::{Supposing, Worth};
@@ -220,11 +222,63 @@ impl Asking<'_> {
         }
     }
 
-    /// The findings of which an answer could change the urgency or the first place, ascending, each with what it is worth.
+    /// The findings of which an answer could change the urgency or the first place, ascending, each with what it is worth;
+    /// those may be missing that come after as many as are wanted.
     fn worths(&self, group: usize) -> Vec<(FindingIndex, Worth)> {
         let mut supposing = Supposing::new(self.plan, self.evaluation, group);
-        let candidates = supposing.candidates().into_iter().filter(|&finding| self.askable(group, finding));
-        candidates.filter_map(|finding| Some((finding, supposing.worth(finding)?))).collect()
+        let candidates = supposing.bounds.candidates().into_iter().filter(|&finding| self.askable(group, finding));
+        let promise = |finding| supposing.bounds.promise(finding).map(|promise| (promise, finding));
+        let mut promising: Vec<(Promise, FindingIndex)> = candidates.filter_map(promise).collect();
+        // What a box promises is the sum of what its findings do, so those are all looked at.
+        let is_in_box = |finding: FindingIndex| !self.plan.index.boxes_of.of(to_u32(finding.0)).is_empty();
+        let must_be_known = |promise: &Promise, finding| promise.may_rise || is_in_box(finding);
+        promising.sort_by(|(a, x), (b, y)| {
+            let known = must_be_known(b, *y).cmp(&must_be_known(a, *x));
+            known.then(b.gain.total_cmp(&a.gain)).then(x.cmp(y))
+        });
+        let mut worths = Vec::new();
+        let mut best = Best { most: self.most, found: Vec::new() };
+        for (promise, finding) in promising {
+            if !must_be_known(&promise, finding) && promise.gain < best.least().max(LEAST_GAIN) {
+                break;
+            }
+            let Some(worth) = supposing.worth(finding) else { continue };
+            worths.push((finding, worth));
+            let group = (!self.plan.vocabulary.get(finding).about_person).then_some(group);
+            let is_asked = is_in_box(finding) || self.seen.contains(&(Ask::Finding(finding), group));
+            if !is_asked && (worth.gain >= LEAST_GAIN || worth.rise > 0.0) {
+                best.see(worth);
+            }
+        }
+        worths.sort_unstable_by_key(|(finding, _)| *finding);
+        worths
+    }
+}
+
+/// As many of the best questions as are wanted.
+struct Best {
+    most: usize,
+    /// The best first.
+    found: Vec<(Reverse<Option<Urgency>>, f64)>,
+}
+
+impl Best {
+    fn see(&mut self, worth: Worth) {
+        let danger = Reverse(worth.danger);
+        let after = |(other, gain): &(Reverse<Option<Urgency>>, f64)| {
+            other.cmp(&danger).then(worth.gain.total_cmp(gain)).is_le()
+        };
+        self.found.insert(self.found.partition_point(after), (danger, worth.gain));
+        self.found.truncate(self.most);
+    }
+
+    /// What a question without danger must bring to be among them.
+    fn least(&self) -> f64 {
+        match self.found.get(self.most - 1) {
+            None => f64::NEG_INFINITY,
+            Some((Reverse(None), gain)) => *gain,
+            Some(_) => f64::INFINITY,
+        }
     }
 }
 

@@ -308,8 +308,8 @@ mod tests {
     use super::super::service::{encode_with, evaluate_with};
     use super::*;
     use crate::engine::Evaluation;
-    use crate::store::keeper::Keeper;
     use crate::store::RuleSource;
+    use crate::store::keeper::Keeper;
 
     fn alike(pack: &LoadedPack, request: &proto::EvaluateRequest) {
         let (mut one, mut other) = (Evaluation::default(), Evaluation::default());

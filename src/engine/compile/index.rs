@@ -63,7 +63,7 @@ pub fn index(parts: Parts<'_>) -> Index {
         tells_of: &tells_of,
         rules_of: &rules_of,
         flags_of: &flags_of,
-        red_flags: parts.red_flags.len(),
+        red_flags: parts.red_flags,
     });
     Index {
         speakers_of: speakers_of((&words, &programs), &speakers, &rules_of, atoms),

@@ -48,11 +48,6 @@ impl Reading {
         Truth::new(self.0 & EVIDENCE_TRUE != 0, self.0 & (EVIDENCE_TRUE << 3) != 0)
     }
 
-    /// One bit where it is evidence, and a second where its opposite is.
-    fn shown(self) -> u64 {
-        u64::from((self.0 / EVIDENCE_TRUE) & 1) | (u64::from((self.0 / (EVIDENCE_TRUE << 3)) & 1) << 1)
-    }
-
     /// Whether it was told true.
     pub fn is_told_true(self) -> bool {
         self.0 & TOLD_TRUE != 0
@@ -99,8 +94,6 @@ impl Counts {
 pub struct Facts {
     /// Two for each atom: itself and its opposite.
     readings: Vec<Reading>,
-    /// The bit of each that says whether it is evidence, so that what most rules look at stays in the nearest cache.
-    shown: Vec<u64>,
     /// Atoms that changed, each with what was read of it before.
     log: Vec<(u32, Reading)>,
 }
@@ -110,7 +103,6 @@ impl Facts {
     pub fn reset(&mut self, plan: &Plan) {
         self.undo(0);
         self.readings.resize(plan.atoms.len() * 2, Reading::default());
-        self.shown.resize(plan.atoms.len() / 32 + 1, 0);
     }
 
     /// How much has been heard, for [`Facts::undo`].
@@ -123,9 +115,6 @@ impl Facts {
         for (atom, before) in self.log.drain(mark..).rev() {
             self.readings[atom as usize * 2] = before;
             self.readings[atom as usize * 2 + 1] = before.negate();
-            let place = atom % 32 * 2;
-            let word = &mut self.shown[atom as usize / 32];
-            *word = (*word & !(3 << place)) | (before.shown() << place);
         }
     }
 
@@ -172,7 +161,6 @@ impl Facts {
             self.log.push((atom, before));
             self.readings[atom as usize * 2] = now;
             self.readings[atom as usize * 2 + 1] = now.negate();
-            self.shown[atom as usize / 32] |= now.shown() << (atom % 32 * 2);
         }
     }
 
@@ -204,13 +192,20 @@ impl Facts {
         if !speaker.has_table {
             return self.read(&plan.index.words, plan.index.programs[rule as usize]).evidence();
         }
+        let (shown, denied) = self.sides(speaker);
+        speaker.table.truth(shown, denied)
+    }
+
+    /// Of the literals of a rule's table those that are evidence, and those whose opposites are; each a bit by its place.
+    #[inline]
+    pub fn sides(&self, speaker: &Speaker) -> (u32, u32) {
         let (mut shown, mut denied) = (0, 0);
         for (i, &literal) in speaker.table.literals.iter().enumerate() {
-            let word = self.shown[literal as usize / 64];
-            shown |= ((word >> (literal % 64)) & 1) << i;
-            denied |= ((word >> ((literal ^ 1) % 64)) & 1) << i;
+            let reading = self.readings[literal as usize].0;
+            shown |= u32::from(reading & EVIDENCE_TRUE != 0) << i;
+            denied |= u32::from(reading & (EVIDENCE_TRUE << 3) != 0) << i;
         }
-        Truth::new((speaker.table.holds >> shown) & 1 != 0, (speaker.table.fails >> denied) & 1 != 0)
+        (shown, denied)
     }
 
     /// What a rule was told, where a table says it; `None` where nothing that the table looks at was told.
@@ -222,9 +217,7 @@ impl Facts {
             is_true |= u32::from(reading & TOLD_TRUE != 0) << i;
             is_false |= u32::from(reading & (TOLD_TRUE << 3) != 0) << i;
         }
-        let truth =
-            || Truth::new((speaker.table.holds >> is_true) & 1 != 0, (speaker.table.fails >> is_false) & 1 != 0);
-        (is_true | is_false != 0).then(truth)
+        (is_true | is_false != 0).then(|| speaker.table.truth(is_true, is_false))
     }
 
     /// Reads a program.

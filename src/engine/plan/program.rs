@@ -4,6 +4,7 @@
 //! `any not`, and `not at_least k of n` is `at_least n - k + 1 of` the opposites), so it reads literals: an atom, or its
 //! opposite, each with an id of its own.
 
+use super::super::truth::Truth;
 use std::ops::Range;
 
 /// A literal: twice the atom, and one more for its opposite.
@@ -119,6 +120,12 @@ impl Table {
             table.fails |= table.fails << (1 << idle);
         }
         Some(table)
+    }
+
+    /// What a program is when these literals are true and those are false, each a bit by its place.
+    #[inline]
+    pub fn truth(&self, are_true: u32, are_false: u32) -> Truth {
+        Truth::new((self.holds >> are_true) & 1 != 0, (self.fails >> are_false) & 1 != 0)
     }
 
     /// Whether a program holds when these literals do; or whether it fails when these fail.

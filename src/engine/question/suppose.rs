@@ -14,13 +14,11 @@ use super::super::truth::Truth;
 use super::super::urgency::Urgency;
 use super::super::vocabulary::{FindingIndex, Kind};
 use super::super::weight::Weight;
+use super::bounds::{Bounds, LIGHT};
 use std::cmp::Reverse;
 
 /// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
 const ASSUMED_WITHOUT: f64 = 0.2;
-
-/// What may be left out when it is asked whether an answer could carry a sum over a threshold, as a part of the way there.
-const LIGHT: f64 = 0.1;
 
 /// One group of an evaluation, ready to hear supposed answers.
 pub struct Supposing<'a> {
@@ -39,15 +37,13 @@ pub struct Supposing<'a> {
     weighted: Sum,
     facts: Facts,
     work: Work,
-    /// For each condition, one more than its place among the standings; zero for none.
-    places: Vec<u32>,
+    /// What could be changed at most.
+    pub bounds: Bounds<'a>,
     /// Conditions that the supposed answer moves, ascending.
     moved: Vec<Moved<'a>>,
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
     answers: Answers,
-    /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
-    slack: f64,
     /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
     margins: Vec<(Urgency, f64, f64)>,
     /// The odds of the conditions of which a rule was heard, in the order of the standings: as a sum, and weighted.
@@ -56,12 +52,8 @@ pub struct Supposing<'a> {
     demanded: Urgency,
     /// For each rule whether it was read, a bit each.
     considered: Vec<u64>,
-    /// For each condition whether the finding in question moves it so that it could change the urgency or the first place.
-    is_telling: Vec<bool>,
     /// The findings that would fire a red flag whose sign was told already.
     waited_for: Vec<FindingIndex>,
-    /// For each finding whether a red flag that has a say looks at what an answer to it tells; a bit each.
-    alarming: Vec<u64>,
     /// For each answer how likely it is, and the two sums after it.
     sums: Vec<(f64, Sum, Sum)>,
 }
@@ -79,7 +71,8 @@ pub struct Worth {
 
 /// A condition that a supposed answer moves.
 struct Moved<'a> {
-    before: Option<&'a Standing>,
+    /// Where it stood, with its place among the standings; `None` where no rule of it was heard.
+    before: Option<(usize, &'a Standing)>,
     /// Its score before.
     score: Weight,
     now: Standing,
@@ -105,13 +98,15 @@ impl<'a> Supposing<'a> {
         ranking.sort_unstable_by(|a, b| b.cmp(a));
         let mut work = Work::default();
         work.reset(plan);
-        let mut places = vec![0; plan.conditions.len()];
-        for (standing, place) in base.scores.standings.iter().zip(1..) {
-            places[standing.condition as usize] = place;
-        }
         let mut considered = vec![0; plan.rules.len() / 64 + 1];
         for &rule in &base.scores.considered {
             considered[rule as usize / 64] |= 1 << (rule % 64);
+        }
+        let odds: Vec<(Sum, Sum)> = base.scores.standings.iter().map(|standing| sums_of(standing.score)).collect();
+        let mut weighted = plan.index.weighted;
+        for (standing, (_, now)) in base.scores.standings.iter().zip(&odds) {
+            weighted -= plan.index.standings[standing.condition as usize].weighted;
+            weighted += *now;
         }
         let mut supposing = Self {
             plan,
@@ -121,32 +116,24 @@ impl<'a> Supposing<'a> {
             flags: &base.flags,
             fired: base.fired_floor(plan).unwrap_or(Urgency::SelfCare),
             ranking,
-            weighted: Sum::ZERO,
+            bounds: Bounds::new(plan, base, evaluation.urgency, weighted, &mut work),
+            weighted,
             facts: base.facts.clone(),
             work,
-            places,
             moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
             answers: Answers::default(),
-            slack: -1.0,
             margins: margins(plan, &base.scores.sums),
-            odds: base.scores.standings.iter().map(|standing| sums_of(standing.score)).collect(),
+            odds,
             demanded: Urgency::SelfCare,
             considered,
-            is_telling: vec![false; plan.conditions.len()],
             waited_for: Vec::new(),
-            alarming: vec![0; plan.findings().len() / 64 + 1],
             sums: Vec::new(),
         };
-        supposing.weighted = plan.index.weighted;
-        for (standing, (_, weighted)) in base.scores.standings.iter().zip(&supposing.odds) {
-            supposing.weighted -= plan.index.standings[standing.condition as usize].weighted;
-            supposing.weighted += *weighted;
-        }
         for flag in base.flags.iter().filter(|flag| has_a_say(flag)) {
             for &finding in plan.index.reach.askers.of(flag.flag) {
-                supposing.alarming[finding as usize / 64] |= 1 << (finding % 64);
+                supposing.bounds.alarming[finding as usize / 64] |= 1 << (finding % 64);
             }
         }
         for flag in base.flags.iter().filter(|flag| flag.is_half_told()) {
@@ -157,89 +144,9 @@ impl<'a> Supposing<'a> {
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
             // A condition moves a margin by its odds at most.
             let margins = supposing.margins.iter().map(|(_, _, margin)| margin.abs());
-            supposing.slack = margins.fold(f64::INFINITY, f64::min) * 0.99;
+            supposing.bounds.know(margins.fold(f64::INFINITY, f64::min) * 0.99);
         }
         supposing
-    }
-
-    /// The findings of which an answer might change the urgency or the first place, ascending; all others are idle. Found
-    /// from what can change: the conditions that are likely or near the first place, and the findings that reach far from
-    /// the priors. So what is far from everything costs nothing.
-    pub fn candidates(&self) -> Vec<FindingIndex> {
-        let (plan, scores) = (self.plan, &self.base.scores);
-        let reach = &plan.index.reach;
-        let Some(first) = self.settled() else { return (0..plan.findings().len()).map(FindingIndex).collect() };
-        let mut marks = self.alarming.clone();
-        let mut mark = |finding: u32| marks[finding as usize / 64] |= 1 << (finding % 64);
-        reach.by_height.iter().take_while(|(height, _)| *height >= first.0).for_each(|&(_, finding)| mark(finding));
-        reach
-            .by_odds
-            .iter()
-            .take_while(|(odds, _)| *odds >= self.slack * LIGHT)
-            .for_each(|&(_, finding)| mark(finding));
-        #[expect(clippy::cast_precision_loss, reason = "so many conditions fit no pack")]
-        let little = self.slack * LIGHT / (scores.standings.len() + 1) as f64;
-        let mut is_one_determined_marked = false;
-        for standing in &scores.standings {
-            let height = standing.score + reach.furthest[standing.condition as usize];
-            // What takes away the last condition with evidence from two families takes away every one, so also the first.
-            let determined = standing.families > 1 && !is_one_determined_marked;
-            is_one_determined_marked |= determined;
-            if determined || height >= first.0 || odds(height) >= little {
-                reach.movers.of(standing.condition).iter().for_each(|&finding| mark(finding));
-            }
-        }
-        let mut candidates = Vec::new();
-        for (word, mut bits) in marks.into_iter().enumerate() {
-            while bits != 0 {
-                candidates.push(FindingIndex(word * 64 + bits.trailing_zeros() as usize));
-                bits &= bits - 1;
-            }
-        }
-        candidates
-    }
-
-    /// The first place, where it is known how far the urgency is from another.
-    fn settled(&self) -> Option<Rank> {
-        let scores = &self.base.scores;
-        scores.best.filter(|_| scores.determined > 0 && self.slack >= 0.0)
-    }
-
-    /// Whether it is plain, without supposing anything, that no answer changes the urgency or the first place: no red flag
-    /// that has a say looks at what it tells, every condition that it moves stays below the first place, all their odds
-    /// together are too small to carry a sum of shares over a threshold, and some condition that it does not move keeps
-    /// the outcome determined. Where it is not plain, it leaves which moves could matter; the others are together too
-    /// small to carry a sum over more than a part of the way, [`LIGHT`], to a threshold.
-    fn is_idle(&mut self, finding: FindingIndex) -> bool {
-        let index = &self.plan.index;
-        let moves = index.reach.moves_of(finding);
-        let Some(first) = self.settled() else {
-            moves.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
-            return false;
-        };
-        // Where the first place itself falls, what comes up to it need not rise as far.
-        let own = moves.binary_search_by_key(&first.2.0, |reached| reached.condition);
-        let near = own.map_or(first.0.0, |place| first.0.0.saturating_sub(moves[place].most.0));
-        let (mut light, mut determined, mut is_idle) = (0.0, self.base.scores.determined, !self.is_alarming(finding));
-        for reached in moves {
-            let before = self.before(reached.condition);
-            let score = before.map_or(index.standings[reached.condition as usize].prior, |before| before.score);
-            let height = score + reached.most;
-            let likely = odds(height);
-            determined -= usize::from(before.is_some_and(|before| before.families > 1));
-            let is_telling = height.0 >= near || light + likely >= self.slack * LIGHT;
-            light += if is_telling { 0.0 } else { likely };
-            is_idle &= !is_telling;
-            self.is_telling[reached.condition as usize] = is_telling;
-        }
-        if determined == 0 {
-            moves.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
-        }
-        is_idle && determined > 0
-    }
-
-    fn is_alarming(&self, finding: FindingIndex) -> bool {
-        self.alarming[finding.0 / 64] & (1 << (finding.0 % 64)) != 0
     }
 
     /// Whether any rule still waits for this finding.
@@ -255,12 +162,13 @@ impl<'a> Supposing<'a> {
     /// What asking for a finding is worth; `None` when no answer changes the urgency or the first place, or when nothing waits
     /// for one.
     pub fn worth(&mut self, finding: FindingIndex) -> Option<Worth> {
-        if self.is_idle(finding) || !(self.waited_for.contains(&finding) || self.could_tell(finding)) {
+        // It also says which moves could matter.
+        if self.bounds.promise(finding).is_none() || !(self.waited_for.contains(&finding) || self.could_tell(finding)) {
             return None;
         }
         let mut answers = std::mem::take(&mut self.answers);
         answers.of(self.plan, finding);
-        let is_alarming = self.is_alarming(finding);
+        let is_alarming = self.bounds.is_alarming(finding);
         let may_change = answers.iter().any(|(_, told)| self.may_change(told, is_alarming));
         if !may_change {
             self.answers = answers;
@@ -310,13 +218,13 @@ impl<'a> Supposing<'a> {
     /// Whether what was moved, with what was left out, could carry a sum of shares over a threshold.
     fn may_cross(&self) -> bool {
         let standings = &self.plan.index.standings;
-        self.slack < 0.0
+        self.bounds.slack < 0.0
             || self.margins.iter().any(|&(level, act_at, margin)| {
                 let after = self.moved.iter().fold(margin, |after, moved| {
                     let is_in_it = standings[moved.now.condition as usize].urgency >= level;
                     after + (odds(moved.now.score) - odds(moved.score)) * (f64::from(u8::from(is_in_it)) - act_at)
                 });
-                (after < 0.0) != (margin < 0.0) || after.abs() < self.slack * LIGHT * 1.01
+                (after < 0.0) != (margin < 0.0) || after.abs() < self.bounds.slack * LIGHT * 1.01
             })
     }
 
@@ -340,10 +248,10 @@ impl<'a> Supposing<'a> {
 
     /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter.
     fn follow(&mut self, mark: usize, all: bool) {
-        let (plan, Self { work, facts, is_telling, considered, .. }) = (self.plan, &mut *self);
+        let (plan, Self { work, facts, bounds, considered, .. }) = (self.plan, &mut *self);
         let condition_of = |rule: u32| plan.index.condition_of[rule as usize];
         let mut see = |rule: u32| {
-            if all || is_telling[condition_of(rule) as usize] {
+            if all || bounds.is_telling[condition_of(rule) as usize] {
                 work.rules.mark(rule);
             }
         };
@@ -360,8 +268,9 @@ impl<'a> Supposing<'a> {
         for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
             let condition = condition_of(rules[0]);
             if let Some(now) = self.standing(condition, rules) {
-                let before = self.before(condition);
-                let score = before.map_or(plan.index.standings[condition as usize].prior, |before| before.score);
+                let before = self.bounds.before(condition);
+                let prior = plan.index.standings[condition as usize].prior;
+                let score = before.map_or(prior, |(_, before)| before.score);
                 self.moved.push(Moved { before, score, now });
             }
         }
@@ -370,7 +279,8 @@ impl<'a> Supposing<'a> {
 
     fn is_determined(&self) -> bool {
         let more = self.moved.iter().filter(|moved| moved.now.families > 1).count();
-        let fewer = self.moved.iter().filter(|moved| moved.before.is_some_and(|before| before.families > 1)).count();
+        let fewer =
+            self.moved.iter().filter(|moved| moved.before.is_some_and(|(_, before)| before.families > 1)).count();
         self.base.scores.determined + more > fewer
     }
 
@@ -390,8 +300,7 @@ impl<'a> Supposing<'a> {
         for Moved { before, score, now } in &self.moved {
             if *score != now.score {
                 let prior = &self.plan.index.standings[now.condition as usize];
-                let place = self.places[now.condition as usize] as usize;
-                let was = if before.is_some() { self.odds[place - 1] } else { (prior.odds, prior.weighted) };
+                let was = before.map_or((prior.odds, prior.weighted), |(place, _)| self.odds[place]);
                 let is = sums_of(now.score);
                 let sum = &mut sums.by_urgency[prior.urgency.index()];
                 *sum -= was.0;
@@ -408,21 +317,12 @@ impl<'a> Supposing<'a> {
         by_conditions.max(insufficient).max(demanded).max(self.others)
     }
 
-    /// Where a condition stands, if a rule of it was heard.
-    fn before(&self, condition: u32) -> Option<&'a Standing> {
-        let place = self.places[condition as usize].checked_sub(1)?;
-        Some(&self.base.scores.standings[place as usize])
-    }
-
     /// What was heard of a condition.
     fn heard_before(&self, condition: u32) -> &'a [Heard] {
-        let place = self.places[condition as usize] as usize;
-        if place == 0 {
-            return &[];
-        }
+        let Some((place, before)) = self.bounds.before(condition) else { return &[] };
         let scores = &self.base.scores;
-        let end = scores.standings.get(place).map_or(scores.heard.len(), |next| next.heard as usize);
-        &scores.heard[scores.standings[place - 1].heard as usize..end]
+        let end = scores.standings.get(place + 1).map_or(scores.heard.len(), |next| next.heard as usize);
+        &scores.heard[before.heard as usize..end]
     }
 
     /// Where a condition would stand; `None` where it stands already. The rules are ascending, and so is what was heard.

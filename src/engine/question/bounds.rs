@@ -1,0 +1,307 @@
+//! What an answer could change at most, told without supposing it.
+//!
+//! Owns the choice of the questions that are looked at: it is taken from the rules that one answer away from speaking, and
+//! from bounds known since the pack was compiled. It decides nothing: what it leaves out could not be asked, or not among so
+//! many as are wanted.
+
+use super::super::evaluate::score::{Rank, Standing};
+use super::super::evaluate::{GroupEvaluation, Work};
+use super::super::odds::{Sum, entropy, entropy_of, odds, weighted_odds};
+use super::super::plan::program::to_u32;
+use super::super::plan::{Move, Plan, Speaker};
+use super::super::truth::Truth;
+use super::super::urgency::Urgency;
+use super::super::vocabulary::FindingIndex;
+use super::super::weight::Weight;
+
+/// What may be left out when it is asked whether an answer could carry a sum over a threshold, as a part of the way there.
+pub const LIGHT: f64 = 0.1;
+/// What the floats of a bound on a gain may be wrong by.
+const ROUGH: f64 = 1e-4;
+
+/// Bounds on what asking for a finding could bring.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise {
+    /// Whether an answer could raise the urgency, or bring up a red flag above it.
+    pub may_rise: bool,
+    /// The most that the entropy of the shares could drop by.
+    pub gain: f64,
+}
+
+impl Promise {
+    const ANYTHING: Promise = Promise { may_rise: true, gain: f64::INFINITY };
+}
+
+/// Bounds for one group of an evaluation.
+pub struct Bounds<'a> {
+    plan: &'a Plan,
+    base: &'a GroupEvaluation,
+    /// The urgency as it is.
+    urgency: Urgency,
+    /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
+    pub slack: f64,
+    /// For each condition, one more than its place among the standings; zero for none.
+    places: Vec<u32>,
+    /// What rules that something told touches could bring with one answer: for each finding one more than the place of the
+    /// first, and for each of them the same of the next.
+    first: Vec<u32>,
+    touched: Vec<(Move, u32)>,
+    /// What the finding in question moves, and by how much at most.
+    reached: Vec<Move>,
+    /// For each condition whether the finding in question moves it so that it could change the urgency or the first place.
+    pub is_telling: Vec<bool>,
+    /// For each finding whether a red flag that has a say looks at what an answer to it tells; a bit each.
+    pub alarming: Vec<u64>,
+    weighted: f64,
+    entropy: f64,
+}
+
+impl<'a> Bounds<'a> {
+    /// Bounds for a group; `weighted` is the second sum of the entropy.
+    pub fn new(plan: &'a Plan, base: &'a GroupEvaluation, urgency: Urgency, weighted: Sum, work: &mut Work) -> Self {
+        let mut places = vec![0; plan.conditions.len()];
+        for (standing, place) in base.scores.standings.iter().zip(1..) {
+            places[standing.condition as usize] = place;
+        }
+        let mut bounds = Self {
+            plan,
+            base,
+            urgency,
+            slack: -1.0,
+            places,
+            first: vec![0; plan.findings().len()],
+            touched: Vec::new(),
+            reached: Vec::new(),
+            is_telling: vec![true; plan.conditions.len()],
+            alarming: vec![0; plan.findings().len() / 64 + 1],
+            weighted: weighted.value(),
+            entropy: entropy(base.scores.sums.total(), weighted),
+        };
+        for &(atom, _) in base.facts.heard_since(0) {
+            plan.index.rules_of.of(atom).iter().for_each(|&rule| work.rules.mark(rule));
+        }
+        work.ids.clear();
+        work.rules.drain_into(&mut work.ids);
+        work.ids.iter().for_each(|&rule| bounds.touch(rule));
+        bounds
+    }
+
+    /// Takes how much odds may come or go before a sum of shares can cross a threshold.
+    pub fn know(&mut self, slack: f64) {
+        self.slack = slack;
+        self.is_telling.fill(false);
+    }
+
+    /// Notes what one answer more could make of a rule that something told touches. What a finding can bring by itself is
+    /// known already, and so is everything of a finding that tells others.
+    fn touch(&mut self, rule: u32) {
+        let (plan, speaker) = (self.plan, &self.plan.index.speakers[rule as usize]);
+        if !speaker.has_table {
+            return;
+        }
+        let (shown, denied) = self.base.facts.sides(speaker);
+        let evidence = speaker.table.truth(shown, denied);
+        if evidence == Truth::BOTH {
+            return;
+        }
+        let finding_of = |literal: u32| plan.atoms[literal as usize / 2].finding;
+        let literals = &speaker.table.literals;
+        for (i, &literal) in literals.iter().enumerate() {
+            let finding = finding_of(literal);
+            let mask = (0..).zip(literals).filter(|(_, other)| finding_of(**other) == finding);
+            let mask = mask.fold(0, |mask, (bit, _)| mask | 1_u32 << bit);
+            let is_first = mask.trailing_zeros() as usize == i;
+            if is_first && (shown | denied) & mask == 0 && plan.index.reach.is_plain[finding.0] {
+                let after = speaker.table.truth(shown | mask, denied | mask);
+                let alone = speaker.table.truth(mask, mask);
+                if let Some(moved) = self.moved(rule, speaker, (evidence, after, alone)) {
+                    self.touched.push((moved, self.first[finding.0]));
+                    self.first[finding.0] = to_u32(self.touched.len());
+                }
+            }
+        }
+    }
+
+    /// What a rule could bring that is `evidence` of so much, and of `after` at most after an answer; `alone` is what the
+    /// answer could make of it by itself.
+    fn moved(&self, rule: u32, speaker: &Speaker, (evidence, after, alone): (Truth, Truth, Truth)) -> Option<Move> {
+        let weight = |speaks: bool, weight: Weight| if speaks { weight } else { Weight::ZERO };
+        let (if_true, if_false) = match evidence {
+            Truth::UNKNOWN => {
+                (weight(after.t() && !alone.t(), speaker.if_true), weight(after.f() && !alone.f(), speaker.if_false))
+            }
+            // It may come to be contradicted, and what it brought is gone.
+            Truth::TRUE => (weight(after.f(), speaker.if_true), Weight::ZERO),
+            _ => (Weight::ZERO, weight(after.t(), speaker.if_false)),
+        };
+        if (if_true, if_false) == (Weight::ZERO, Weight::ZERO) {
+            return None;
+        }
+        let (up, down) = (if_true.max(if_false).max(Weight::ZERO), if_true.min(if_false).min(Weight::ZERO).negate());
+        let condition = speaker.condition;
+        if evidence == Truth::UNKNOWN && !speaker.is_joint {
+            let families = u8::from(up > Weight::ZERO);
+            return Some(Move { condition, up, down, families, loses: speaker.demographic });
+        }
+        let most = up + down + self.silenced(rule, condition);
+        Some(Move { condition, up: most, down: most, families: 2, loses: true })
+    }
+
+    /// What the rules bring at most for which a joint rule stands.
+    fn silenced(&self, rule: u32, condition: u32) -> Weight {
+        let stands_for = &self.plan.rules[rule as usize].stands_for;
+        let speakers = &self.plan.index.speakers[self.plan.conditions[condition as usize].rules.clone()];
+        let parts = speakers.iter().filter(|part| stands_for.contains(&part.family));
+        parts.fold(Weight::ZERO, |sum, part| sum + Weight(part.if_true.0.abs().max(part.if_false.0.abs())))
+    }
+
+    /// The findings of which an answer might change the urgency or the first place, ascending; all others are idle. Found
+    /// from what can change: the conditions that are likely or near the first place, and the findings that reach far from
+    /// the priors. So what is far from everything costs nothing.
+    pub fn candidates(&self) -> Vec<FindingIndex> {
+        let (plan, scores) = (self.plan, &self.base.scores);
+        let reach = &plan.index.reach;
+        if self.slack < 0.0 {
+            return (0..plan.findings().len()).map(FindingIndex).collect();
+        }
+        let first = self.first_place().map(|first| first.0);
+        let mut marks = self.alarming.clone();
+        let mut mark = |finding: u32| marks[finding as usize / 64] |= 1 << (finding % 64);
+        (0..).zip(&self.first).filter(|(_, first)| **first > 0).for_each(|(finding, _)| mark(finding));
+        match first {
+            Some(first) => {
+                let high = reach.by_height.iter().take_while(|(height, _)| *height >= first);
+                high.for_each(|&(_, finding)| mark(finding));
+            }
+            None => reach.decisive.iter().for_each(|&finding| mark(finding)),
+        }
+        let likely = reach.by_odds.iter().take_while(|(odds, _)| *odds >= self.slack * LIGHT);
+        likely.for_each(|&(_, finding)| mark(finding));
+        #[expect(clippy::cast_precision_loss, reason = "so many conditions fit no pack")]
+        let little = self.slack * LIGHT / (scores.standings.len() + 1) as f64;
+        let mut is_one_determined_marked = false;
+        for standing in &scores.standings {
+            let height = standing.score + reach.furthest[standing.condition as usize];
+            // What takes away the last condition with evidence from two families takes away every one, so also the first.
+            let determined = standing.families > 1 && !is_one_determined_marked;
+            is_one_determined_marked |= determined;
+            let is_near = first.map_or(standing.families > 0, |first| height >= first);
+            if determined || is_near || odds(height) >= little {
+                reach.movers.of(standing.condition).iter().for_each(|&finding| mark(finding));
+            }
+        }
+        let mut candidates = Vec::new();
+        for (word, mut bits) in marks.into_iter().enumerate() {
+            while bits != 0 {
+                candidates.push(FindingIndex(word * 64 + bits.trailing_zeros() as usize));
+                bits &= bits - 1;
+            }
+        }
+        candidates
+    }
+
+    fn first_place(&self) -> Option<Rank> {
+        let scores = &self.base.scores;
+        scores.best.filter(|_| scores.determined > 0)
+    }
+
+    /// Whether a red flag that has a say looks at what an answer to a finding tells.
+    pub fn is_alarming(&self, finding: FindingIndex) -> bool {
+        self.alarming[finding.0 / 64] & (1 << (finding.0 % 64)) != 0
+    }
+
+    /// Where a condition stands, if a rule of it was heard.
+    pub fn before(&self, condition: u32) -> Option<(usize, &'a Standing)> {
+        let place = self.places[condition as usize].checked_sub(1)? as usize;
+        Some((place, &self.base.scores.standings[place]))
+    }
+
+    /// Gathers what an answer to a finding moves.
+    fn reach_out(&mut self, finding: FindingIndex) {
+        self.reached.clear();
+        self.reached.extend_from_slice(self.plan.index.reach.moves_of(finding));
+        let known = self.reached.len();
+        let mut next = self.first[finding.0];
+        while let Some(place) = next.checked_sub(1) {
+            let (moved, following) = self.touched[place as usize];
+            next = following;
+            let (ascending, others) = self.reached.split_at_mut(known);
+            let same = match ascending.binary_search_by_key(&moved.condition, |reached| reached.condition) {
+                Ok(place) => Some(&mut ascending[place]),
+                Err(_) => others.iter_mut().find(|other| other.condition == moved.condition),
+            };
+            match same {
+                Some(same) => {
+                    same.up = same.up + moved.up;
+                    same.down = same.down + moved.down;
+                    same.families = same.families.saturating_add(moved.families);
+                    same.loses |= moved.loses;
+                }
+                None => self.reached.push(moved),
+            }
+        }
+    }
+
+    /// What asking for a finding could bring; `None` where it is plain that no answer changes the urgency or the first place:
+    /// no red flag that has a say looks at what it tells, every condition that it moves stays below the first place, all their
+    /// odds together are too small to carry a sum of shares over a threshold, and whether there is a first place stays as it
+    /// is. Otherwise it leaves which moves could matter; the others are together too small to carry a sum over more than a
+    /// part of the way, [`LIGHT`], to a threshold.
+    pub fn promise(&mut self, finding: FindingIndex) -> Option<Promise> {
+        if self.slack < 0.0 {
+            return Some(Promise::ANYTHING);
+        }
+        self.reach_out(finding);
+        let scores = &self.base.scores;
+        let first = self.first_place();
+        // Where the first place itself falls, what comes up to it need not rise as far.
+        let near = first.map_or(Weight(i32::MAX), |first| {
+            let own = self.reached.iter().find(|reached| reached.condition == first.2.0);
+            own.map_or(first.0, |own| Weight(first.0.0.saturating_sub(own.down.0)))
+        });
+        let (mut light, mut determined, mut is_idle) = (0.0, scores.determined, !self.is_alarming(finding));
+        let (mut moved, mut weighted, mut raised) = (0.0, 0.0, 0.0);
+        for i in 0..self.reached.len() {
+            let reached = self.reached[i];
+            let before = self.before(reached.condition).map(|(_, before)| before);
+            let prior = self.plan.index.standings[reached.condition as usize].prior;
+            let score = before.map_or(prior, |before| before.score);
+            let families = before.map_or(0, |before| before.families);
+            let likely = odds(score + reached.up);
+            moved += odds(score);
+            weighted += weighted_odds(score);
+            raised += likely;
+            determined -= usize::from(families > 1 && reached.loses);
+            let decides = match first {
+                Some(_) => score + reached.up >= near,
+                None => families.saturating_add(reached.families) > 1,
+            };
+            let is_telling = decides || light + likely >= self.slack * LIGHT;
+            light += if is_telling { 0.0 } else { likely };
+            is_idle &= !is_telling;
+            self.is_telling[reached.condition as usize] = is_telling;
+        }
+        let may_be_lost = first.is_some() && determined == 0;
+        if may_be_lost {
+            self.reached.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
+        }
+        if is_idle && !may_be_lost {
+            return None;
+        }
+        let opens = self.plan.index.reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
+        let may_rise = self.is_alarming(finding) || opens || may_be_lost || raised >= self.slack;
+        Some(Promise { may_rise, gain: self.gain(moved, weighted, raised) })
+    }
+
+    /// A bound on the drop of the entropy when conditions of odds `moved` come to `raised` at most. What is not moved keeps
+    /// its entropy within itself, and has a share of at least `rest / (rest + raised)` afterwards.
+    fn gain(&self, moved: f64, weighted: f64, raised: f64) -> f64 {
+        let total = self.base.scores.total;
+        let rest = total - moved;
+        if rest < total * 1e-6 {
+            return self.entropy + ROUGH;
+        }
+        let within = entropy_of(rest, self.weighted - weighted).max(0.0);
+        self.entropy - rest / (rest + raised) * within + ROUGH
+    }
+}
