@@ -296,6 +296,8 @@ pub(super) struct Index {
     pub standings: Vec<Prior>,
     /// What findings tell of findings.
     pub tells: Vec<Tell>,
+    /// The finding of each atom.
+    pub finding_of: Vec<u32>,
     /// From an atom to the tells that look at it.
     pub tells_of: Postings,
     /// From a literal to the rules that it can make speak. A rule is posted under the cheapest set of literals of which

@@ -78,6 +78,7 @@ pub fn index(parts: Parts<'_>) -> Index {
         speakers,
         programs,
         tells,
+        finding_of,
         tells_of,
         rules_of,
         flags_of,

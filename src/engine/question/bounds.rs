@@ -40,6 +40,8 @@ pub struct Bounds<'a> {
     urgency: Urgency,
     /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
     pub slack: f64,
+    /// How much odds may come or go before a sum of shares can reach a threshold that is above the urgency.
+    below: f64,
     /// For each condition, one more than its place among the standings; zero for none.
     places: Vec<u32>,
     /// What rules that something told touches could bring with one answer: for each finding one more than the place of the
@@ -68,6 +70,7 @@ impl<'a> Bounds<'a> {
             base,
             urgency,
             slack: -1.0,
+            below: 0.0,
             places,
             first: vec![0; plan.findings().len()],
             touched: Vec::new(),
@@ -86,9 +89,14 @@ impl<'a> Bounds<'a> {
         bounds
     }
 
-    /// Takes how much odds may come or go before a sum of shares can cross a threshold.
-    pub fn know(&mut self, slack: f64) {
-        self.slack = slack;
+    /// Takes for each urgency that shares can demand by how much odds the sums are over its threshold, or under it. A
+    /// condition moves them by its odds at most.
+    pub fn know(&mut self, margins: &[(Urgency, f64, f64)]) {
+        let least = |margins: &mut dyn Iterator<Item = &(Urgency, f64, f64)>| {
+            margins.map(|(_, _, margin)| margin.abs()).fold(f64::INFINITY, f64::min) * 0.99
+        };
+        self.slack = least(&mut margins.iter());
+        self.below = least(&mut margins.iter().filter(|(level, ..)| *level > self.urgency));
         self.is_telling.fill(false);
     }
 
@@ -104,20 +112,19 @@ impl<'a> Bounds<'a> {
         if evidence == Truth::BOTH {
             return;
         }
-        let finding_of = |literal: u32| plan.atoms[literal as usize / 2].finding;
-        let literals = &speaker.table.literals;
-        for (i, &literal) in literals.iter().enumerate() {
-            let finding = finding_of(literal);
-            let mask = (0..).zip(literals).filter(|(_, other)| finding_of(**other) == finding);
-            let mask = mask.fold(0, |mask, (bit, _)| mask | 1_u32 << bit);
+        let findings = speaker.table.literals.map(|literal| plan.index.finding_of[literal as usize / 2]);
+        for (i, &finding) in findings.iter().enumerate() {
+            let same = findings.iter().enumerate().map(|(bit, other)| u32::from(*other == finding) << bit);
+            let mask = same.fold(0, |mask, bit| mask | bit);
             let is_first = mask.trailing_zeros() as usize == i;
-            if is_first && (shown | denied) & mask == 0 && plan.index.reach.is_plain[finding.0] {
-                let after = speaker.table.truth(shown | mask, denied | mask);
-                let alone = speaker.table.truth(mask, mask);
-                if let Some(moved) = self.moved(rule, speaker, (evidence, after, alone)) {
-                    self.touched.push((moved, self.first[finding.0]));
-                    self.first[finding.0] = to_u32(self.touched.len());
-                }
+            if !is_first || (shown | denied) & mask != 0 || !plan.index.reach.is_plain[finding as usize] {
+                continue;
+            }
+            let after = speaker.table.truth(shown | mask, denied | mask);
+            let alone = speaker.table.truth(mask, mask);
+            if let Some(moved) = self.moved(rule, speaker, (evidence, after, alone)) {
+                self.touched.push((moved, self.first[finding as usize]));
+                self.first[finding as usize] = to_u32(self.touched.len());
             }
         }
     }
@@ -289,7 +296,8 @@ impl<'a> Bounds<'a> {
             return None;
         }
         let opens = self.plan.index.reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
-        let may_rise = self.is_alarming(finding) || opens || may_be_lost || raised >= self.slack;
+        let may_be_unclear = may_be_lost && self.plan.header.insufficient_urgency > self.urgency;
+        let may_rise = opens || may_be_unclear || raised >= self.below;
         Some(Promise { may_rise, gain: self.gain(moved, weighted, raised) })
     }
 

@@ -142,9 +142,7 @@ impl<'a> Supposing<'a> {
         supposing.demanded = supposing.flags(base.facts.mark()).0;
         let unchanged = supposing.after(&[]);
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
-            // A condition moves a margin by its odds at most.
-            let margins = supposing.margins.iter().map(|(_, _, margin)| margin.abs());
-            supposing.bounds.know(margins.fold(f64::INFINITY, f64::min) * 0.99);
+            supposing.bounds.know(&supposing.margins);
         }
         supposing
     }
