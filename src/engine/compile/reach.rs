@@ -119,7 +119,7 @@ impl Known<'_> {
     /// which nothing was told adds to what is heard: what it brings for a condition can only raise it, and what it brings
     /// against one only lower it. Not so where a joint rule is among them, which silences the families that it stands for.
     fn alone(&self, condition: u32, rules: &[u32], finding: u32) -> Option<Move> {
-        let (mut families, mut is_joint, mut loses) = (Families::default(), false, false);
+        let (mut families, mut both_ways, mut loses) = (Families::default(), false, false);
         for &rule in rules {
             let (speaker, says) = (&self.speakers[rule as usize], self.says(rule, finding));
             let weight = |says: bool, weight: Weight| if says { weight } else { Weight::ZERO };
@@ -127,12 +127,13 @@ impl Known<'_> {
             if weights != [Weight::ZERO; 2] {
                 families.see(speaker.family, weights);
                 self.see_parts(condition, rule, &mut families);
-                is_joint |= speaker.is_joint;
+                // What is too large for a table may also come to be contradicted, which is known of the others when it is asked.
+                both_ways |= speaker.is_joint || !speaker.has_table;
                 loses |= speaker.demographic;
             }
         }
         let (up, down) = families.sums();
-        if is_joint {
+        if both_ways {
             return Some(Move { condition, up: up + down, down: up + down, families: 2, loses: true });
         }
         let positive = families.0.iter().filter(|(_, high, _)| *high > Weight::ZERO).count();
