@@ -166,8 +166,11 @@ impl Asking<'_> {
             }));
         }
         open.sort_unstable();
-        let mut wanted: Vec<(usize, FindingIndex, usize)> = Vec::new();
+        let mut wanted: Vec<(usize, FindingIndex, usize)> = Vec::with_capacity(128);
         let mut findings = Vec::new();
+        let words = self.plan.findings().len() / 64 + 1;
+        let mut all = vec![0_u64; words * self.evaluation.groups().len()];
+        let bit = |group: usize, finding: FindingIndex| (group * words + finding.0 / 64, 1 << (finding.0 % 64));
         for &(_, flag, group) in &open {
             findings.clear();
             let flag = flag as usize;
@@ -175,14 +178,21 @@ impl Asking<'_> {
             deciding(self.plan, facts, &self.plan.red_flags[flag], &mut findings);
             findings.sort_unstable();
             findings.dedup();
-            wanted.extend(findings.iter().filter(|f| self.askable(group, **f)).map(|&finding| (group, finding, flag)));
+            for &finding in findings.iter().filter(|&&finding| self.askable(group, finding)) {
+                let (word, bit) = bit(group, finding);
+                all[word] |= bit;
+                wanted.push((group, finding, flag));
+            }
         }
-        let all: BTreeSet<(usize, FindingIndex)> = wanted.iter().map(|&(group, finding, _)| (group, finding)).collect();
         for &(group, finding, flag) in &wanted {
             if self.is_full() {
                 return;
             }
-            let ask = self.by_box(group, finding, &|other| all.contains(&(group, other)));
+            let is_wanted = |other| {
+                let (word, bit) = bit(group, other);
+                all[word] & bit != 0
+            };
+            let ask = self.by_box(group, finding, &is_wanted);
             self.push(ask, group, Why::RedFlag(flag));
         }
     }
