@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::read::Content;
-use super::{LoadedPack, Refusal, RuleSource, Snapshot, admit, read};
+use super::{LoadedPack, Refusal, RuleSource, Snapshot, admit, cores, read};
 use crate::engine::diagnostic::Diagnostic;
 
 /// How many packs are held for pinned requests, beside the one that is served, for each pack id.
@@ -248,7 +248,8 @@ impl Keeper {
         if let Some(refused) = known {
             return ReloadOutcome::Refused { digest: content.digest, diagnostics: refused.diagnostics.clone() };
         }
-        match admit(content) {
+        // Calls go on meanwhile, and want a core.
+        match admit(content, cores() - 1) {
             Ok(snapshot) => self.publish(snapshot),
             Err(refusal) => self.refuse(refusal),
         }

@@ -85,7 +85,7 @@ pub struct Refusal {
 /// # Errors
 /// Every diagnostic of every pack, when anything is wrong with any of them.
 pub fn load(source: &RuleSource) -> Result<Snapshot, Refusal> {
-    admit(read(source))
+    admit(read(source), cores())
 }
 
 /// Tries the files of one pack out, through the same functions as [`load`]. What comes back is no snapshot, and so
@@ -94,7 +94,7 @@ pub fn load(source: &RuleSource) -> Result<Snapshot, Refusal> {
 /// # Errors
 /// Every diagnostic, when anything is wrong.
 pub fn try_out(files: Vec<SourceFile>) -> Result<Arc<LoadedPack>, Refusal> {
-    let mut snapshot = admit(read::inline(files))?;
+    let mut snapshot = admit(read::inline(files), cores() - 1)?;
     match snapshot.packs.pop_first() {
         Some((_, pack)) => Ok(pack),
         None => Err(Refusal { digest: snapshot.digest, diagnostics: Vec::new() }),
@@ -142,11 +142,11 @@ pub fn in_folder(mut diagnostic: Diagnostic, folder: &str) -> Diagnostic {
     diagnostic
 }
 
-fn admit(content: Content) -> Result<Snapshot, Refusal> {
+fn admit(content: Content, cores: usize) -> Result<Snapshot, Refusal> {
     let mut diagnostics = content.problems;
     let mut packs: BTreeMap<String, Arc<LoadedPack>> = BTreeMap::new();
     for files in content.packs.iter().filter(|files| files.readable) {
-        match admit_pack(files) {
+        match admit_pack(files, cores) {
             Ok(pack) => {
                 if let Some(first) = packs.get(&pack.id) {
                     diagnostics.push(twice(&pack, first));
@@ -164,10 +164,9 @@ fn admit(content: Content) -> Result<Snapshot, Refusal> {
     Err(Refusal { digest: content.digest, diagnostics })
 }
 
-/// Does the same to all items on all cores; the results are the same, and in the same order, whatever their number.
-fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if cores == 1 || items.len() < 2 {
+/// Does the same to all items on so many cores; the results are the same, and in the same order, whatever their number.
+fn on_cores<T: Sync, R: Send>(cores: usize, items: &[T], work: impl Fn(&[T]) -> R + Sync) -> Vec<R> {
+    if cores < 2 || items.len() < 2 {
         // A thread would cost more than it brings.
         return if items.is_empty() { Vec::new() } else { vec![work(items)] };
     }
@@ -180,25 +179,30 @@ fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&[T]) -> R + Sync) 
     })
 }
 
-fn read_files(files: &[SourceFile]) -> Vec<ReadFile> {
-    on_all_cores(files, |part| part.iter().map(ReadFile::read).collect::<Vec<_>>()).into_iter().flatten().collect()
+fn read_files(files: &[SourceFile], cores: usize) -> Vec<ReadFile> {
+    on_cores(cores, files, |part| part.iter().map(ReadFile::read).collect::<Vec<_>>()).into_iter().flatten().collect()
 }
 
-fn run_cases(plan: &Plan, cases: &[Case]) -> (Vec<Diagnostic>, Shown) {
+/// As many threads as run at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn run_cases(plan: &Plan, cases: &[Case], cores: usize) -> (Vec<Diagnostic>, Shown) {
     let (mut broken, mut shown) = (Vec::new(), Shown::default());
-    for (more, seen) in on_all_cores(cases, |part| case::check_all(plan, part)) {
+    for (more, seen) in on_cores(cores, cases, |part| case::check_all(plan, part)) {
         broken.extend(more);
         shown.merge(seen);
     }
     (broken, shown)
 }
 
-fn admit_pack(files: &PackFiles) -> Result<LoadedPack, Vec<Diagnostic>> {
+fn admit_pack(files: &PackFiles, cores: usize) -> Result<LoadedPack, Vec<Diagnostic>> {
     let placed = |found: Vec<Diagnostic>| -> Vec<Diagnostic> {
         found.into_iter().map(|diagnostic| in_folder(diagnostic, &files.folder)).collect()
     };
-    let compiled = engine::compile_read(read_files(&files.files)).map_err(placed)?;
-    let (mut found, shown) = run_cases(&compiled.plan, &compiled.cases);
+    let compiled = engine::compile_read(read_files(&files.files, cores)).map_err(placed)?;
+    let (mut found, shown) = run_cases(&compiled.plan, &compiled.cases, cores);
     found.extend(compiled.unshown(&shown));
     found.extend(compiled.warnings);
     found.sort();
