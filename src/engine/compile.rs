@@ -13,12 +13,13 @@ use super::check::evidence::{CheckedCondition, CheckedEvidence};
 use super::check::expr::Expr;
 use super::doc::{AdviceDoc, Grade, Pick, ReviewStatus};
 use super::plan::program::{Literal, Program, Step, Table, Words, to_u32};
-use super::plan::{Ask, Atom, Condition, Header, Headline, Plan, QuestionBox, RedFlag, Rule, Speaker, Tell, Test};
+use super::plan::{
+    Alarm, Ask, Atom, Condition, Header, Headline, Plan, QuestionBox, RedFlag, Rule, Speaker, Tell, Test,
+};
 use super::vocabulary::{FindingIndex, Kind, Vocabulary};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
-use std::ops::Range;
 
 /// Builds the plan of a checked pack.
 #[must_use]
@@ -36,8 +37,8 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
     let mut lowering = Lowering::new(checked, &sources);
     let tells = lowering.tells(checked);
     let conditions = lowering.conditions(checked);
-    let red_flags = lowering.red_flags(checked);
-    let Lowering { used, atoms, finding_atoms, words, rules, speakers, programs, .. } = lowering;
+    let (red_flags, alarms): (Vec<RedFlag>, Vec<Alarm>) = lowering.red_flags(checked).into_iter().unzip();
+    let Lowering { used, atoms, words, rules, speakers, programs, .. } = lowering;
     let screen: Vec<Ask> = checked.pack.screen.iter().filter_map(|id| ask(id, &boxes, &checked.vocabulary)).collect();
     let index = index::index(index::Parts {
         words,
@@ -45,11 +46,11 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
         programs,
         tells,
         atoms: &atoms,
-        findings: used.len(),
-        finding_atoms: &finding_atoms,
+        vocabulary: &checked.vocabulary,
         conditions: &conditions,
         rules: &rules,
         red_flags: &red_flags,
+        alarms,
         boxes: &boxes,
         screen: &screen,
     });
@@ -69,7 +70,6 @@ pub fn compile(checked: &Checked<'_>) -> Plan {
         rules,
         red_flags,
         atoms,
-        finding_atoms,
         used,
         index,
     }
@@ -135,7 +135,6 @@ struct Lowering<'a> {
     sources: BTreeMap<&'a str, usize>,
     atoms: Vec<Atom>,
     atom_of: BTreeMap<Atom, usize>,
-    finding_atoms: Vec<Range<usize>>,
     words: Words,
     rules: Vec<Rule>,
     speakers: Vec<Speaker>,
@@ -160,19 +159,12 @@ impl<'a> Lowering<'a> {
         }
         for_each_expr(checked, |expr| collect_atoms(expr, &mut atoms));
         let atoms: Vec<Atom> = atoms.into_iter().collect();
-        let finding_atoms = (0..vocabulary.findings().len())
-            .map(|i| {
-                let start = atoms.partition_point(|atom| atom.finding.0 < i);
-                start..atoms.partition_point(|atom| atom.finding.0 <= i)
-            })
-            .collect();
         Self {
             vocabulary,
             citations: sources,
             sources: sources.iter().enumerate().map(|(i, source)| (source.id.as_str(), i)).collect(),
             atom_of: atoms.iter().enumerate().map(|(i, atom)| (*atom, i)).collect(),
             atoms,
-            finding_atoms,
             words: Words::default(),
             rules: Vec::new(),
             speakers: Vec::new(),
@@ -335,7 +327,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn red_flags(&mut self, checked: &Checked<'_>) -> Vec<RedFlag> {
+    fn red_flags(&mut self, checked: &Checked<'_>) -> Vec<(RedFlag, Alarm)> {
         let mut order: Vec<_> = checked.red_flags.iter().collect();
         order.sort_by(|a, b| a.doc.id.cmp(&b.doc.id));
         order
@@ -348,7 +340,19 @@ impl<'a> Lowering<'a> {
                 let words = |expr: Option<&Expr>| expr.map_or(String::new(), |expr| expr.words(self.vocabulary));
                 let (given_text, sign_text, unless_text) =
                     (words(flag.given.as_ref()), words(Some(&flag.sign)), words(flag.unless.as_ref()));
-                RedFlag {
+                let about_person = findings.iter().all(|&finding| self.vocabulary.get(finding).about_person);
+                let alarm = Alarm {
+                    given: flag.given.as_ref().map(|expr| self.program(expr)),
+                    sign: self.program(&flag.sign),
+                    unless: flag.unless.as_ref().map(|expr| self.program(expr)),
+                    floor: flag.doc.floor,
+                    while_unknown: flag.doc.while_unknown,
+                    given_may_be_unknown: flag.given_may_be_unknown,
+                    silent: false,
+                    on_screen: false,
+                    about_person,
+                };
+                let red_flag = RedFlag {
                     id: flag.doc.id.clone(),
                     name: flag.doc.name.clone(),
                     floor: flag.doc.floor,
@@ -359,14 +363,10 @@ impl<'a> Lowering<'a> {
                     given_text,
                     sign_text,
                     unless_text,
-                    about_person: findings.iter().all(|&finding| self.vocabulary.get(finding).about_person),
-                    given: flag.given.as_ref().map(|expr| self.program(expr)),
-                    given_may_be_unknown: flag.given_may_be_unknown,
-                    silent: false,
-                    sign: self.program(&flag.sign),
-                    unless: flag.unless.as_ref().map(|expr| self.program(expr)),
+                    about_person,
                     findings,
-                }
+                };
+                (red_flag, alarm)
             })
             .collect()
     }

@@ -177,7 +177,7 @@ impl Evaluation {
     /// What was told of a red flag's `given`, where it has one, and of its `sign`, group by group.
     #[must_use]
     pub fn flag_truths(&self, plan: &Plan, flag: usize) -> Vec<(Option<Truth>, Truth)> {
-        let flag = &plan.red_flags[flag];
+        let flag = &plan.index.alarms[flag];
         let truth = |group: &GroupEvaluation, program| group.facts.read(&plan.index.words, program).truth();
         let of_group = |group| (flag.given.map(|given| truth(group, given)), truth(group, flag.sign));
         self.groups().iter().map(of_group).collect()
@@ -260,9 +260,9 @@ impl GroupEvaluation {
         place.map_or(FlagState::Dormant, |place| self.flags[place].state)
     }
 
-    fn floors<'a>(&'a self, plan: &'a Plan, wanted: FlagState) -> impl Iterator<Item = &'a super::plan::RedFlag> {
+    fn floors<'a>(&'a self, plan: &'a Plan, wanted: FlagState) -> impl Iterator<Item = &'a super::plan::Alarm> {
         let flags = self.flags.iter().filter(move |flagged| flagged.state == wanted);
-        flags.map(|flagged| &plan.red_flags[flagged.flag as usize])
+        flags.map(|flagged| &plan.index.alarms[flagged.flag as usize])
     }
 
     /// The highest floor of the flags that fired.

@@ -12,6 +12,7 @@ use super::truth::Truth;
 use super::unit::{self, Unit};
 use super::vocabulary::{Finding, FindingIndex, Kind};
 use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
 
 /// What is known of one patient. Only [`Findings::read`] makes one.
 #[derive(Debug, Clone)]
@@ -47,6 +48,34 @@ enum Known {
     Nothing,
 }
 
+/// A field of the request, put into words only where something is wrong with it.
+#[derive(Clone, Copy)]
+enum Field {
+    /// One of the fields about the patient.
+    Patient(&'static str),
+    /// An observation by its place, and the part of it.
+    Observation(usize, &'static str),
+}
+
+impl Field {
+    /// A part of an observation.
+    fn part(self, part: &'static str) -> Self {
+        match self {
+            Field::Patient(_) => self,
+            Field::Observation(place, _) => Field::Observation(place, part),
+        }
+    }
+}
+
+impl Display for Field {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Field::Patient(name) => write!(f, "patient.{name}"),
+            Field::Observation(place, part) => write!(f, "observations[{place}]{part}"),
+        }
+    }
+}
+
 struct Statement {
     finding: FindingIndex,
     value: Known,
@@ -62,7 +91,7 @@ impl Findings {
         let mut reading = Reading { plan, violations: Vec::new(), notices: Vec::new(), statements: Vec::new() };
         reading.patient(submission);
         for (i, observation) in submission.observations.iter().enumerate() {
-            reading.observation(&format!("observations[{i}]"), observation);
+            reading.observation(Field::Observation(i, ""), observation);
         }
         reading.boxes(submission);
         if reading.violations.is_empty() { Ok(reading.finish(submission.reporter)) } else { Err(reading.violations) }
@@ -77,24 +106,25 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn violation(&mut self, field: impl Into<String>, reason: impl Into<String>) {
-        self.violations.push(Violation { field: field.into(), reason: reason.into() });
+    fn violation(&mut self, field: impl Display, reason: impl Into<String>) {
+        self.violations.push(Violation { field: field.to_string(), reason: reason.into() });
     }
 
     fn patient(&mut self, submission: &Submission) {
         let patient = &submission.patient;
         if let Some(age) = patient.age {
             let (field, value, unit) = match age {
-                Age::Years(value) => ("patient.age_years", value, "a"),
-                Age::Months(value) => ("patient.age_months", value, "mo"),
-                Age::Days(value) => ("patient.age_days", value, "d"),
+                Age::Years(value) => ("age_years", value, "a"),
+                Age::Months(value) => ("age_months", value, "mo"),
+                Age::Days(value) => ("age_days", value, "d"),
             };
+            let field = Field::Patient(field);
             let known = self.plan.vocabulary.by_id("age");
             if let Some(index) = known
                 && let Kind::Number { .. } = self.plan.vocabulary.get(index).kind
             {
                 let finding = self.plan.vocabulary.get(index);
-                if let Some(value) = self.number(field, finding, value, unit, false) {
+                if let Some(value) = self.number(field, finding, value, unit) {
                     self.statements.push(Statement { finding: index, value, group: String::new() });
                 }
             } else if !(0.0..=150.0).contains(
@@ -122,7 +152,7 @@ impl Reading<'_> {
         }
     }
 
-    fn observation(&mut self, field: &str, observation: &Observation) {
+    fn observation(&mut self, field: Field, observation: &Observation) {
         let Some(index) = self.plan.vocabulary.find(&observation.finding) else {
             let near = self.plan.vocabulary.suggest(&observation.finding);
             let what = if observation.finding.contains(':') { "coding" } else { "finding" };
@@ -135,7 +165,7 @@ impl Reading<'_> {
                 },
                 |near| format!("unknown {what} in pack `{}`; {near}", self.plan.header.id),
             );
-            self.violation(format!("{field}.finding"), reason);
+            self.violation(field.part(".finding"), reason);
             return;
         };
         let finding = self.plan.vocabulary.get(index);
@@ -152,9 +182,9 @@ impl Reading<'_> {
     }
 
     /// The group an observation belongs to: none for findings about the person.
-    fn group(&mut self, field: &str, finding: &Finding, group: &str) -> String {
+    fn group(&mut self, field: Field, finding: &Finding, group: &str) -> String {
         if group.chars().count() > 64 {
-            self.violation(format!("{field}.group"), "the name of a group has at most 64 characters");
+            self.violation(field.part(".group"), "the name of a group has at most 64 characters");
         }
         if finding.about_person && !group.is_empty() {
             let text = format!("`{}` is about the person, so its group was ignored.", finding.id);
@@ -169,54 +199,46 @@ impl Reading<'_> {
         group.to_owned()
     }
 
-    fn value(&mut self, field: &str, finding: &Finding, value: &Value) -> Option<Known> {
+    fn value(&mut self, field: Field, finding: &Finding, value: &Value) -> Option<Known> {
         match (value, &finding.kind) {
             (Value::NotKnown(true), _) => Some(Known::Nothing),
             (Value::NotKnown(false), _) => {
-                self.violation(format!("{field}.not_known"), "`not_known` can only be true; give the value instead");
+                self.violation(field.part(".not_known"), "`not_known` can only be true; give the value instead");
                 None
             }
             (Value::Present(present), Kind::YesNo) => Some(Known::Present(*present)),
-            (Value::Quantity { value, unit }, Kind::Number { .. }) => {
-                self.number(&format!("{field}.quantity"), finding, *value, unit, true)
-            }
+            (Value::Quantity { value, unit }, Kind::Number { .. }) => self.number(field, finding, *value, unit),
             (Value::Selection { options, complete }, Kind::Choice { .. } | Kind::MultipleChoice { .. }) => {
-                self.selection(&format!("{field}.selection"), finding, options, *complete)
+                self.selection(field, finding, options, *complete)
             }
             (given, kind) => {
                 let given = match given {
-                    Value::Present(_) => "present",
-                    Value::Quantity { .. } => "quantity",
-                    _ => "selection",
+                    Value::Present(_) => ".present",
+                    Value::Quantity { .. } => ".quantity",
+                    _ => ".selection",
                 };
                 let expected = match kind {
                     Kind::YesNo => "`present: true` or `present: false`".to_owned(),
                     Kind::Number { unit, .. } => format!("`quantity` with a value in `{unit}`"),
                     _ => "`selection` with `options`".to_owned(),
                 };
-                self.violation(
-                    format!("{field}.{given}"),
-                    format!("`{}` is {}: write {expected}", finding.id, kind.words()),
-                );
+                self.violation(field.part(given), format!("`{}` is {}: write {expected}", finding.id, kind.words()));
                 None
             }
         }
     }
 
-    fn number(&mut self, field: &str, finding: &Finding, value: f64, unit: &str, has_unit: bool) -> Option<Known> {
+    /// A number; one of an observation has a unit of its own.
+    fn number(&mut self, field: Field, finding: &Finding, value: f64, unit: &str) -> Option<Known> {
         let (Kind::Number { low, high, .. }, Some(own)) = (&finding.kind, finding.kind.unit()) else { return None };
-        let (value_field, unit_field) = if has_unit {
-            (format!("{field}.value"), format!("{field}.unit"))
-        } else {
-            (field.to_owned(), field.to_owned())
-        };
+        let has_unit = matches!(field, Field::Observation(..));
         let from = match unit {
             "" => own,
             code => match unit::find(code) {
                 Some(from) if from.dimension == own.dimension => from,
                 _ => {
                     self.violation(
-                        unit_field,
+                        field.part(".quantity.unit"),
                         format!("this unit does not fit `{}`; {}", finding.id, own.instead_of(code)),
                     );
                     return None;
@@ -230,7 +252,7 @@ impl Reading<'_> {
             if let Some(likely) = likely.filter(|_| value.is_finite()) {
                 reason.push_str(&format!("; did you mean unit `{likely}`?"));
             }
-            self.violation(value_field, reason);
+            self.violation(field.part(".quantity.value"), reason);
             return None;
         };
         if from.code != own.code && has_unit {
@@ -245,7 +267,7 @@ impl Reading<'_> {
         Some(Known::Number(millionths(converted)))
     }
 
-    fn selection(&mut self, field: &str, finding: &Finding, chosen: &[String], complete: bool) -> Option<Known> {
+    fn selection(&mut self, field: Field, finding: &Finding, chosen: &[String], complete: bool) -> Option<Known> {
         let options = finding.kind.options();
         let single = matches!(finding.kind, Kind::Choice { .. });
         let mut places = Vec::new();
@@ -258,18 +280,18 @@ impl Reading<'_> {
                     let near = suggest::did_you_mean(option, known.iter().copied())
                         .unwrap_or_else(|| format!("its options are {}", suggest::quoted(&known)));
                     self.violation(
-                        format!("{field}.options[{i}]"),
+                        format_args!("{field}.selection.options[{i}]"),
                         format!("`{}` has no such option; {near}", finding.id),
                     );
                 }
             }
         }
         if single && chosen.len() != 1 {
-            self.violation(format!("{field}.options"), format!("`{}` takes exactly one option", finding.id));
+            self.violation(field.part(".selection.options"), format!("`{}` takes exactly one option", finding.id));
         }
         if !single && chosen.is_empty() && !complete {
             self.violation(
-                format!("{field}.options"),
+                field.part(".selection.options"),
                 format!("`{}` needs an option, or `complete: true` when none applies", finding.id),
             );
         }
@@ -324,7 +346,7 @@ impl Reading<'_> {
 
     fn finish(mut self, reporter: Option<Reporter>) -> Findings {
         let plan = self.plan;
-        let about_person = |statement: &Statement| plan.vocabulary.get(statement.finding).about_person;
+        let about_person = |statement: &Statement| plan.index.about_person[statement.finding.0];
         let names: BTreeSet<String> =
             self.statements.iter().filter(|s| !about_person(s)).map(|s| s.group.clone()).collect();
         let names = if names.is_empty() { BTreeSet::from([String::new()]) } else { names };
@@ -366,7 +388,7 @@ impl GroupFindings {
             // A multiple choice may be told in several parts.
             let in_parts = matches!(plan.vocabulary.get(finding).kind, Kind::MultipleChoice { .. });
             let mut contradicted = !in_parts && values.iter().any(|value| value != first);
-            for atom in plan.finding_atoms[finding.0].clone() {
+            for atom in plan.atoms_of(finding) {
                 let test = plan.atoms[atom].test;
                 let truth = values.iter().fold(Truth::UNKNOWN, |truth, value| truth.hear(value.tells(test)));
                 contradicted |= truth == Truth::BOTH;

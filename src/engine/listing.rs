@@ -8,7 +8,7 @@ use super::answer::{Counting, Direction, RedFlagState};
 use super::evaluate::Evaluation;
 use super::evaluate::flag::{FlagState, deciding};
 use super::evaluate::reading::Facts;
-use super::evaluate::score::{Families, Tally};
+use super::evaluate::score::{Families, Heard, Tally};
 use super::explain::AnswerOptions;
 use super::plan::Plan;
 use super::plan::program::to_u32;
@@ -34,6 +34,35 @@ pub struct Listing {
     pub undecided: Vec<UndecidedRule>,
     /// The findings of all.
     pub findings: Vec<FindingIndex>,
+}
+
+/// What is listed of one group: its findings, a bit each.
+struct Told<'a> {
+    facts: &'a Facts,
+    /// What was told, or follows from what was told.
+    told: Vec<u64>,
+    /// What was told both ways, or follows from that.
+    contradicted: Vec<u64>,
+}
+
+impl<'a> Told<'a> {
+    fn of(plan: &Plan, facts: &'a Facts) -> Self {
+        let words = plan.findings().len() / 64 + 1;
+        let (mut told, mut contradicted) = (vec![0; words], vec![0; words]);
+        for &(atom, _) in facts.heard_since(0) {
+            let finding = plan.index.finding_of[atom as usize];
+            let (word, bit) = (finding as usize / 64, 1 << (finding % 64));
+            told[word] |= bit;
+            if facts.atom(atom as usize).evidence() == Truth::BOTH {
+                contradicted[word] |= bit;
+            }
+        }
+        Self { facts, told, contradicted }
+    }
+
+    fn is_in(list: &[u64], finding: u32) -> bool {
+        list[finding as usize / 64] & (1 << (finding % 64)) != 0
+    }
 }
 
 /// A red flag in the list.
@@ -116,14 +145,16 @@ impl Listing {
         };
         let mut families = Families::default();
         families.reset(plan);
-        listing.add_red_flags(plan, evaluation);
+        let told: Vec<Told<'_>> = evaluation.groups().iter().map(|group| Told::of(plan, &group.facts)).collect();
+        listing.add_red_flags(plan, evaluation, &told);
         let most = if options.max_differentials == 0 { DIFFERENTIALS } else { options.max_differentials };
-        for place in 0..evaluation.groups().len() {
+        for (place, told) in told.iter().enumerate() {
             for (condition, rank) in evaluation.groups()[place].scores.ranking(plan, most).into_iter().zip(1..) {
                 let (reasons, undecided) = (listing.reasons.len(), listing.undecided.len());
                 if !options.omit_rationale {
-                    listing.add_reasons(plan, evaluation, place, condition, &mut families);
-                    listing.add_undecided(plan, evaluation, place, condition);
+                    let heard = evaluation.groups()[place].scores.heard_of(to_u32(condition));
+                    listing.add_reasons(plan, told, condition, heard, &mut families);
+                    listing.add_undecided(plan, told.facts, condition);
                 }
                 let scores = &evaluation.groups()[place].scores;
                 listing.conditions.push(Listed {
@@ -146,8 +177,8 @@ impl Listing {
         self.conditions.iter().filter(move |listed| listed.group == group).map(|listed| listed.condition)
     }
 
-    fn add_red_flags(&mut self, plan: &Plan, evaluation: &Evaluation) {
-        for (place, group) in evaluation.groups().iter().enumerate() {
+    fn add_red_flags(&mut self, plan: &Plan, evaluation: &Evaluation, told: &[Told<'_>]) {
+        for (place, (group, told)) in evaluation.groups().iter().zip(told).enumerate() {
             for flagged in &group.flags {
                 let state = match flagged.state {
                     FlagState::Fired => RedFlagState::Fired,
@@ -155,8 +186,8 @@ impl Listing {
                     FlagState::Open => RedFlagState::Open,
                     FlagState::Dormant | FlagState::Excluded => continue,
                 };
-                let flag = self.red_flag(plan, &group.facts, flagged.flag as usize, state);
-                let group = (!plan.red_flags[flag.flag].about_person).then_some(place);
+                let flag = self.red_flag(plan, told, flagged.flag, state);
+                let group = (!plan.index.alarms[flag.flag].about_person).then_some(place);
                 self.red_flags.push(ListedFlag { group, ..flag });
             }
         }
@@ -170,35 +201,32 @@ impl Listing {
         });
     }
 
-    fn red_flag(&mut self, plan: &Plan, facts: &Facts, flag: usize, state: RedFlagState) -> ListedFlag {
-        let definition = &plan.red_flags[flag];
-        let both = |finding: &FindingIndex| {
-            plan.finding_atoms[finding.0].clone().any(|atom| facts.atom(atom).evidence() == Truth::BOTH)
-        };
-        let findings = self.told_of(plan, facts, &definition.findings);
+    fn red_flag(&mut self, plan: &Plan, told: &Told<'_>, flag: u32, state: RedFlagState) -> ListedFlag {
+        let (definition, looked_at) = (&plan.index.alarms[flag as usize], plan.index.flag_findings_of.of(flag));
+        let findings = self.told_of(told, looked_at);
         let start = self.findings.len();
         if state != RedFlagState::Fired {
-            deciding(plan, facts, definition, &mut self.findings);
+            deciding(plan, told.facts, flag, &mut self.findings);
         }
         ListedFlag {
-            flag,
+            flag: flag as usize,
             state,
             floor: match state {
                 RedFlagState::Precaution => definition.while_unknown.unwrap_or(definition.floor),
                 _ => definition.floor,
             },
             group: None,
-            contradicted: self.findings[findings.clone()].iter().any(both),
+            contradicted: looked_at.iter().any(|&finding| Told::is_in(&told.contradicted, finding)),
             findings,
             deciding: self.each_once(start),
         }
     }
 
     /// Those of the findings that were told, or follow from what was told.
-    fn told_of(&mut self, plan: &Plan, facts: &Facts, looked_at: &[FindingIndex]) -> Range<usize> {
+    fn told_of(&mut self, told: &Told<'_>, looked_at: &[u32]) -> Range<usize> {
         let start = self.findings.len();
-        let is_told = |finding: &FindingIndex| facts.finding(plan, *finding) != Truth::UNKNOWN;
-        self.findings.extend(looked_at.iter().copied().filter(is_told));
+        let those = looked_at.iter().filter(|&&finding| Told::is_in(&told.told, finding));
+        self.findings.extend(those.map(|&finding| FindingIndex(finding as usize)));
         start..self.findings.len()
     }
 
@@ -220,15 +248,13 @@ impl Listing {
     fn add_reasons(
         &mut self,
         plan: &Plan,
-        evaluation: &Evaluation,
-        group: usize,
-        index: usize,
+        told: &Told<'_>,
+        condition: usize,
+        heard: &[Heard],
         families: &mut Families,
     ) {
-        let condition = &plan.conditions[index];
-        self.reasons.push(reason(None, condition.prior, Counting::Counted, None, 0..0));
-        let group = &evaluation.groups()[group];
-        let heard = group.scores.heard_of(to_u32(index));
+        let prior = plan.index.standings[condition].prior;
+        self.reasons.push(reason(None, prior, Counting::Counted, None, 0..0));
         let tallies = families.tallies(plan, heard);
         let mut rules: Vec<(usize, Weight, Counting, Option<u32>)> = heard
             .iter()
@@ -245,14 +271,13 @@ impl Listing {
             .collect();
         rules.sort_by(|a, b| a.2.cmp(&b.2).then(b.1.0.abs().cmp(&a.1.0.abs())).then(a.0.cmp(&b.0)));
         for (rule, weight, counting, by) in rules {
-            let told = self.told_of(plan, &group.facts, &plan.rules[rule].findings);
+            let told = self.told_of(told, plan.index.findings_of.of(to_u32(rule)));
             self.reasons.push(reason(Some(rule), weight, counting, by.map(|by| by as usize), told));
         }
     }
 
-    fn add_undecided(&mut self, plan: &Plan, evaluation: &Evaluation, group: usize, index: usize) {
-        let facts = &evaluation.groups()[group].facts;
-        for rule in plan.conditions[index].rules.clone() {
+    fn add_undecided(&mut self, plan: &Plan, facts: &Facts, condition: usize) {
+        for rule in plan.conditions[condition].rules.clone() {
             let start = self.findings.len();
             let speaker = &plan.index.speakers[rule];
             match facts.told(speaker) {

@@ -131,7 +131,7 @@ pub fn all(plan: &Plan) -> Vec<Mutation> {
 pub fn apply(plan: &mut Plan, mutation: &Mutation) {
     for &place in &mutation.places {
         if mutation.kind == Kind::DropFlag {
-            plan.red_flags[place].silent = true;
+            plan.index.alarms[place].silent = true;
             continue;
         }
         let rule = &plan.rules[place];
@@ -148,7 +148,7 @@ pub fn apply(plan: &mut Plan, mutation: &Mutation) {
 pub fn undo(plan: &mut Plan, original: &Plan, mutation: &Mutation) {
     for &place in &mutation.places {
         if mutation.kind == Kind::DropFlag {
-            plan.red_flags[place].silent = false;
+            plan.index.alarms[place].silent = false;
         } else {
             let rule = &original.rules[place];
             plan.reweigh(place, rule.weight_if_true, rule.weight_if_false);

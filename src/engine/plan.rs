@@ -40,8 +40,6 @@ pub struct Plan {
     /// Red flags.
     pub red_flags: Vec<RedFlag>,
     pub(super) atoms: Vec<Atom>,
-    /// For each finding its stretch of `atoms`.
-    pub(super) finding_atoms: Vec<Range<usize>>,
     /// Which findings any rule, red flag or derived finding looks at.
     pub(super) used: Vec<bool>,
     /// What an evaluation reads.
@@ -233,13 +231,6 @@ pub struct RedFlag {
     pub unless_text: String,
     /// True when all its findings are about the person.
     pub about_person: bool,
-    pub(super) given: Option<Program>,
-    /// Live also while `given` is unknown.
-    pub(super) given_may_be_unknown: bool,
-    /// Taken out, to find out who would miss it; never so in a plan that is served.
-    pub(super) silent: bool,
-    pub(super) sign: Program,
-    pub(super) unless: Option<Program>,
     pub(super) findings: Vec<FindingIndex>,
 }
 
@@ -305,14 +296,26 @@ pub(super) struct Index {
     pub speakers_of: Postings,
     /// From an atom to all rules that look at it.
     pub rules_of: Postings,
+    /// From a finding to all rules that look at it.
+    pub rules_by_finding: Postings,
     /// From an atom to the red flags that look at it.
     pub flags_of: Postings,
+    /// For each finding where its atoms begin, and where those of the last one end.
+    pub atom_starts: Vec<u32>,
+    /// For each rule the findings that it looks at.
+    pub findings_of: Postings,
+    /// For each red flag the findings that it looks at.
+    pub flag_findings_of: Postings,
+    /// What an evaluation needs of each red flag.
+    pub alarms: Vec<Alarm>,
     /// Red flags that can be of consequence before anything about them was told, sorted.
     pub early_flags: Vec<u32>,
     /// For each finding whether the screen asks about it.
     pub on_screen: Vec<bool>,
-    /// For each red flag whether the screen asks about something that it looks at.
-    pub flags_on_screen: Vec<bool>,
+    /// For each finding who can be asked about it alone; `None` where nobody can.
+    pub asked_of: Vec<Option<AskedOf>>,
+    /// For each finding whether it is about the person.
+    pub about_person: Vec<bool>,
     /// For each finding the boxes that it is in.
     pub boxes_of: Postings,
     /// For each finding P(finding | something else), where a rule that looks at it alone gives one.
@@ -402,6 +405,23 @@ pub(super) struct Speaker {
     pub demographic: bool,
 }
 
+/// What an evaluation needs of a red flag.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alarm {
+    pub given: Option<Program>,
+    pub sign: Program,
+    pub unless: Option<Program>,
+    pub floor: Urgency,
+    pub while_unknown: Option<Urgency>,
+    /// Live also while `given` is unknown.
+    pub given_may_be_unknown: bool,
+    /// Taken out, to find out who would miss it; never so in a plan that is served.
+    pub silent: bool,
+    /// Whether the screen asks about something that it looks at.
+    pub on_screen: bool,
+    pub about_person: bool,
+}
+
 /// What an evaluation needs of a condition.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prior {
@@ -425,6 +445,13 @@ impl Plan {
     #[must_use]
     pub fn findings(&self) -> &[Finding] {
         self.vocabulary.findings()
+    }
+
+    /// The atoms of a finding.
+    #[inline]
+    pub(super) fn atoms_of(&self, finding: FindingIndex) -> Range<usize> {
+        let starts = &self.index.atom_starts;
+        starts[finding.0] as usize..starts[finding.0 + 1] as usize
     }
 
     /// Gives a rule other weights, to find out who would miss the old ones. A rule is posted for the directions that had a

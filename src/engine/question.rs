@@ -5,6 +5,7 @@
 
 mod bounds;
 mod suppose;
+mod waiting;
 
 use super::evaluate::flag::{FlagState, deciding, is_askable};
 use super::evaluate::{Evaluation, GroupEvaluation};
@@ -93,9 +94,9 @@ impl Asking<'_> {
     /// Adds a question once; questions about the person are asked once for all groups.
     fn push(&mut self, ask: Ask, group: usize, why: Why) {
         let about_person = match ask {
-            Ask::Finding(finding) => self.plan.vocabulary.get(finding).about_person,
+            Ask::Finding(finding) => self.plan.index.about_person[finding.0],
             Ask::Box(place) => {
-                self.plan.boxes[place].findings.iter().all(|&finding| self.plan.vocabulary.get(finding).about_person)
+                self.plan.boxes[place].findings.iter().all(|&finding| self.plan.index.about_person[finding.0])
             }
         };
         let group = (!about_person).then_some(group);
@@ -161,7 +162,7 @@ impl Asking<'_> {
         for (group, state) in self.evaluation.groups().iter().enumerate() {
             let flags = state.flags.iter().filter(|f| matches!(f.state, FlagState::Open | FlagState::Precaution));
             open.extend(flags.map(|flagged| {
-                let floor = self.plan.red_flags[flagged.flag as usize].floor;
+                let floor = self.plan.index.alarms[flagged.flag as usize].floor;
                 (Reverse(floor), flagged.flag, group)
             }));
         }
@@ -173,15 +174,13 @@ impl Asking<'_> {
         let bit = |group: usize, finding: FindingIndex| (group * words + finding.0 / 64, 1 << (finding.0 % 64));
         for &(_, flag, group) in &open {
             findings.clear();
-            let flag = flag as usize;
-            let facts = &self.evaluation.groups()[group].facts;
-            deciding(self.plan, facts, &self.plan.red_flags[flag], &mut findings);
+            deciding(self.plan, &self.evaluation.groups()[group].facts, flag, &mut findings);
             findings.sort_unstable();
             findings.dedup();
             for &finding in findings.iter().filter(|&&finding| self.askable(group, finding)) {
                 let (word, bit) = bit(group, finding);
                 all[word] |= bit;
-                wanted.push((group, finding, flag));
+                wanted.push((group, finding, flag as usize));
             }
         }
         for &(group, finding, flag) in &wanted {
@@ -254,7 +253,7 @@ impl Asking<'_> {
             }
             let Some(worth) = supposing.worth(finding) else { continue };
             worths.push((finding, worth));
-            let group = (!self.plan.vocabulary.get(finding).about_person).then_some(group);
+            let group = (!self.plan.index.about_person[finding.0]).then_some(group);
             let is_asked = is_in_box(finding) || self.seen.contains(&(Ask::Finding(finding), group));
             if !is_asked && (worth.gain >= LEAST_GAIN || worth.rise > 0.0) {
                 best.see(worth);
@@ -297,7 +296,7 @@ impl Best {
 pub(super) fn contradicted(plan: &Plan, told: &GroupFindings, group: &GroupEvaluation) -> Vec<FindingIndex> {
     let both = |finding: &FindingIndex| {
         told.contradicted.contains(finding)
-            || plan.finding_atoms[finding.0].clone().any(|atom| group.facts.atom(atom).truth() == Truth::BOTH)
+            || plan.atoms_of(*finding).any(|atom| group.facts.atom(atom).truth() == Truth::BOTH)
     };
     told.told.iter().copied().filter(both).collect()
 }

@@ -108,7 +108,7 @@ pub struct OptionDef {
 #[derive(Debug, Clone, Default)]
 pub struct Vocabulary {
     findings: Vec<Finding>,
-    by_id: BTreeMap<String, FindingIndex>,
+    by_id: ById,
     by_coding: BTreeMap<String, FindingIndex>,
 }
 
@@ -117,7 +117,7 @@ impl Vocabulary {
     #[must_use]
     pub fn new(mut findings: Vec<Finding>) -> Self {
         findings.sort_by(|a, b| a.id.cmp(&b.id));
-        let by_id = findings.iter().enumerate().map(|(i, finding)| (finding.id.clone(), FindingIndex(i))).collect();
+        let by_id = ById::new(&findings);
         let by_coding = findings
             .iter()
             .enumerate()
@@ -141,13 +141,14 @@ impl Vocabulary {
     /// By id, or by a coding such as `snomed:271807003`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<FindingIndex> {
-        self.by_id.get(name).or_else(|| self.by_coding.get(name)).copied()
+        self.by_id(name).or_else(|| self.by_coding.get(name).copied())
     }
 
     /// By id alone.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<FindingIndex> {
-        self.by_id.get(id).copied()
+        let known = |&place: &u32| self.findings[place as usize].id == id;
+        self.by_id.of(id).find(known).map(|place| FindingIndex(place as usize))
     }
 
     /// Ids that are near a wrong name, by its own letters or by a synonym.
@@ -166,6 +167,38 @@ impl Vocabulary {
         if wrong.contains(':') {
             return suggest::did_you_mean(wrong, self.by_coding.keys().map(String::as_str));
         }
-        suggest::did_you_mean(wrong, self.by_id.keys().map(String::as_str))
+        suggest::did_you_mean(wrong, self.findings.iter().map(|finding| finding.id.as_str()))
+    }
+}
+
+/// The places of findings by a sum over their ids, so that looking one up reads one id and not a dozen.
+#[derive(Debug, Clone, Default)]
+struct ById {
+    /// In each slot one more than a place; zero in a free one. At least half of them are free, and there is a power of two
+    /// of them.
+    slots: Vec<u32>,
+}
+
+impl ById {
+    fn new(findings: &[Finding]) -> Self {
+        let mut by_id = Self { slots: vec![0; (2 * findings.len()).next_power_of_two().max(2)] };
+        for (finding, place) in findings.iter().zip(1..) {
+            let free = by_id.slots_from(&finding.id).find(|&slot| by_id.slots[slot] == 0);
+            free.into_iter().for_each(|slot| by_id.slots[slot] = place);
+        }
+        by_id
+    }
+
+    /// The places of which one is the id's, if it is known.
+    fn of(&self, id: &str) -> impl Iterator<Item = u32> {
+        self.slots_from(id).map_while(|slot| self.slots[slot].checked_sub(1))
+    }
+
+    /// All slots, beginning with the one that an id would have.
+    fn slots_from(&self, id: &str) -> impl Iterator<Item = usize> + use<> {
+        // FNV-1a, whose low bits depend on every byte.
+        let sum = id.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let slots = self.slots.len();
+        (0..slots).map(move |step| (sum as usize).wrapping_add(step) & slots.wrapping_sub(1))
     }
 }

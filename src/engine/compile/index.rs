@@ -4,11 +4,11 @@
 
 use super::super::odds::{Sum, odds, weighted};
 use super::super::plan::program::{Literal, Postings, Program, Step, Words, to_u32};
-use super::super::plan::{Ask, Atom, Condition, Index, Prior, QuestionBox, RedFlag, Rule, Speaker, Tell};
+use super::super::plan::{Alarm, Ask, Atom, Condition, Index, Prior, QuestionBox, RedFlag, Rule, Speaker, Tell};
 use super::super::urgency::Urgency;
+use super::super::vocabulary::{FindingIndex, Vocabulary};
 use super::super::weight::Weight;
 use super::reach;
-use std::ops::Range;
 
 /// The parts of a plan that the index is built from.
 pub struct Parts<'a> {
@@ -17,35 +17,37 @@ pub struct Parts<'a> {
     pub programs: Vec<Program>,
     pub tells: Vec<Tell>,
     pub atoms: &'a [Atom],
-    pub findings: usize,
-    pub finding_atoms: &'a [Range<usize>],
+    pub vocabulary: &'a Vocabulary,
     pub conditions: &'a [Condition],
     pub rules: &'a [Rule],
     pub red_flags: &'a [RedFlag],
+    /// Whether the screen asks about them is still to be found out.
+    pub alarms: Vec<Alarm>,
     pub boxes: &'a [QuestionBox],
     pub screen: &'a [Ask],
 }
 
 /// Builds the index.
 pub fn index(parts: Parts<'_>) -> Index {
-    let Parts { words, speakers, programs, tells, atoms, .. } = parts;
+    let Parts { words, speakers, programs, tells, atoms, mut alarms, .. } = parts;
+    let findings = parts.vocabulary.findings();
     let rules_of = rules_of(&words, &programs, atoms.len());
     let tells_of = by_atom(&words, atoms.len(), tells.iter().map(|tell| vec![tell.when]));
     let flag_programs =
-        |flag: &RedFlag| flag.given.into_iter().chain([flag.sign]).chain(flag.unless).collect::<Vec<Program>>();
-    let flags_of = by_atom(&words, atoms.len(), parts.red_flags.iter().map(flag_programs));
-    let mut on_screen = vec![false; parts.findings];
+        |flag: &Alarm| flag.given.into_iter().chain([flag.sign]).chain(flag.unless).collect::<Vec<Program>>();
+    let flags_of = by_atom(&words, atoms.len(), alarms.iter().map(flag_programs));
+    let mut on_screen = vec![false; findings.len()];
     for ask in parts.screen {
         match ask {
             Ask::Finding(finding) => on_screen[finding.0] = true,
             Ask::Box(place) => parts.boxes[*place].findings.iter().for_each(|finding| on_screen[finding.0] = true),
         }
     }
-    let is_on_screen = |flag: &RedFlag| flag.findings.iter().any(|finding| on_screen[finding.0]);
-    let flags_on_screen: Vec<bool> = parts.red_flags.iter().map(is_on_screen).collect();
-    let early = |(flag, on_screen): &(&RedFlag, &bool)| flag.given_may_be_unknown || **on_screen;
-    let early_flags = (0..).zip(parts.red_flags.iter().zip(&flags_on_screen));
-    let early_flags = early_flags.filter(|(_, flag)| early(flag)).map(|(place, _)| place).collect();
+    for (alarm, flag) in alarms.iter_mut().zip(parts.red_flags) {
+        alarm.on_screen = flag.findings.iter().any(|finding| on_screen[finding.0]);
+    }
+    let early_flags = (0..).zip(&alarms).filter(|(_, alarm)| alarm.given_may_be_unknown || alarm.on_screen);
+    let early_flags = early_flags.map(|(place, _)| place).collect();
     let boxes_of = parts
         .boxes
         .iter()
@@ -53,8 +55,14 @@ pub fn index(parts: Parts<'_>) -> Index {
         .flat_map(|(item, place)| item.findings.iter().map(move |finding| (to_u32(finding.0), place)));
     let (odds, weighted) = prior_sums(parts.conditions);
     let finding_of: Vec<u32> = atoms.iter().map(|atom| to_u32(atom.finding.0)).collect();
+    let atom_starts = (0..=to_u32(findings.len())).map(|i| to_u32(finding_of.partition_point(|&of| of < i)));
+    let atom_starts: Vec<u32> = atom_starts.collect();
+    let looks_at = |lists: &mut dyn Iterator<Item = &Vec<FindingIndex>>, count: usize| {
+        let pairs = lists.zip(0..).flat_map(|(list, of)| list.iter().map(move |finding| (of, to_u32(finding.0))));
+        Postings::new(count, pairs.collect())
+    };
     let reach = reach::reach(&reach::Known {
-        finding_atoms: parts.finding_atoms,
+        atom_starts: &atom_starts,
         finding_of: &finding_of,
         conditions: parts.conditions,
         rules: parts.rules,
@@ -67,8 +75,15 @@ pub fn index(parts: Parts<'_>) -> Index {
     });
     Index {
         speakers_of: speakers_of((&words, &programs), &speakers, &rules_of, atoms),
-        boxes_of: Postings::new(parts.findings, boxes_of.collect()),
-        without: without(parts.rules, parts.findings),
+        boxes_of: Postings::new(findings.len(), boxes_of.collect()),
+        without: without(parts.rules, findings.len()),
+        rules_by_finding: rules_by_finding(parts.rules, findings.len()),
+        findings_of: looks_at(&mut parts.rules.iter().map(|rule| &rule.findings), parts.rules.len()),
+        flag_findings_of: looks_at(&mut parts.red_flags.iter().map(|flag| &flag.findings), parts.red_flags.len()),
+        asked_of: findings.iter().map(|finding| (!finding.ask.is_empty()).then_some(finding.asked_of)).collect(),
+        about_person: findings.iter().map(|finding| finding.about_person).collect(),
+        atom_starts,
+        alarms,
         standings: parts.conditions.iter().map(prior).collect(),
         by_prior: by_prior(parts.conditions),
         parts_of: parts_of(parts.conditions),
@@ -84,7 +99,6 @@ pub fn index(parts: Parts<'_>) -> Index {
         flags_of,
         early_flags,
         on_screen,
-        flags_on_screen,
         odds,
         weighted,
         reach,
@@ -105,6 +119,11 @@ fn rules_of(words: &Words, programs: &[Program], atoms: usize) -> Postings {
         .zip(0..)
         .flat_map(|(program, rule)| words.literals(*program).map(move |literal| (literal / 2, rule)));
     Postings::new(atoms, pairs.collect())
+}
+
+fn rules_by_finding(rules: &[Rule], findings: usize) -> Postings {
+    let pairs = (0..).zip(rules).flat_map(|(place, rule)| rule.findings.iter().map(move |of| (to_u32(of.0), place)));
+    Postings::new(findings, pairs.collect())
 }
 
 /// Posts every rule under the cheapest literals of which one must be told before it can speak, in each of the directions

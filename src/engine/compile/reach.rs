@@ -12,7 +12,8 @@ use std::ops::Range;
 
 /// What the bounds are worked out from.
 pub struct Known<'a> {
-    pub finding_atoms: &'a [Range<usize>],
+    /// For each finding where its atoms begin, and where those of the last one end.
+    pub atom_starts: &'a [u32],
     /// The finding of each atom.
     pub finding_of: &'a [u32],
     pub conditions: &'a [Condition],
@@ -27,7 +28,7 @@ pub struct Known<'a> {
 
 /// Works the bounds out.
 pub fn reach(known: &Known<'_>) -> Reach {
-    let findings = known.finding_atoms.len();
+    let findings = known.atom_starts.len() - 1;
     let mut reach = Reach {
         starts: vec![0],
         moves: Vec::with_capacity(known.rules.len()),
@@ -45,7 +46,7 @@ pub fn reach(known: &Known<'_>) -> Reach {
     let mut rules = Vec::new();
     for finding in 0..to_u32(findings) {
         known.told_by(finding, &mut told);
-        let atoms = || told.iter().map(|&finding| known.finding_atoms[finding as usize].clone());
+        let atoms = || told.iter().map(|&finding| known.atoms_of(finding));
         let flags = || atoms().flat_map(|atoms| known.flags_of.of_all(atoms));
         askers.extend(flags().map(|&flag| (flag, finding)));
         reach.floors.push(flags().map(|&flag| known.red_flags[flag as usize].floor).max());
@@ -83,6 +84,10 @@ pub fn reach(known: &Known<'_>) -> Reach {
 }
 
 impl Known<'_> {
+    fn atoms_of(&self, finding: u32) -> Range<usize> {
+        self.atom_starts[finding as usize] as usize..self.atom_starts[finding as usize + 1] as usize
+    }
+
     /// The finding, and those that an answer to it can tell through others.
     fn told_by(&self, finding: u32, told: &mut Vec<u32>) {
         told.clear();
@@ -90,7 +95,7 @@ impl Known<'_> {
         let mut next = 0;
         while let Some(&finding) = told.get(next) {
             next += 1;
-            for &tell in self.tells_of.of_all(self.finding_atoms[finding as usize].clone()) {
+            for &tell in self.tells_of.of_all(self.atoms_of(finding)) {
                 let tell = &self.tells[tell as usize];
                 for &atom in tell.present.iter().chain(&tell.absent) {
                     let finding = self.finding_of[atom as usize];

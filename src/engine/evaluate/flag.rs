@@ -3,7 +3,7 @@
 //! Owns their states, precautions, and what could still raise the urgency. Only flags that something told touches are
 //! read, and those that matter before anything is told.
 
-use super::super::plan::{Plan, RedFlag};
+use super::super::plan::Plan;
 use super::super::submission::Reporter;
 use super::super::urgency::Urgency;
 use super::super::vocabulary::{AskedOf, FindingIndex};
@@ -45,7 +45,7 @@ impl Flagged {
 
 /// Reads a red flag: fired, excluded or dormant.
 pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
-    let definition = &plan.red_flags[flag as usize];
+    let definition = &plan.index.alarms[flag as usize];
     if definition.silent {
         return Flagged { flag, state: FlagState::Excluded, live: false, has_sign: false };
     }
@@ -67,14 +67,15 @@ pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
 
 /// What [`flagged`] says of a red flag of which nothing that it looks at was told.
 pub fn untouched(plan: &Plan, flag: u32) -> Flagged {
-    let definition = &plan.red_flags[flag as usize];
+    let definition = &plan.index.alarms[flag as usize];
     let live = definition.given.is_some() && definition.given_may_be_unknown && !definition.silent;
     let state = if definition.silent { FlagState::Excluded } else { FlagState::Dormant };
     Flagged { flag, state, live, has_sign: false }
 }
 
 /// The findings, not told yet, that would decide a red flag; unsorted.
-pub fn deciding(plan: &Plan, facts: &Facts, flag: &RedFlag, into: &mut Vec<FindingIndex>) {
+pub fn deciding(plan: &Plan, facts: &Facts, flag: u32, into: &mut Vec<FindingIndex>) {
+    let flag = &plan.index.alarms[flag as usize];
     for program in flag.given.into_iter().chain([flag.sign]) {
         facts.undecided(plan, program, into);
     }
@@ -82,10 +83,8 @@ pub fn deciding(plan: &Plan, facts: &Facts, flag: &RedFlag, into: &mut Vec<Findi
 
 /// Whether this reporter could still be asked for a finding: not told, not derived, not "don't know", and a question exists.
 pub fn is_askable(plan: &Plan, told: &GroupFindings, facts: &Facts, finding: FindingIndex, reporter: Reporter) -> bool {
-    let definition = plan.vocabulary.get(finding);
-    let may_answer = definition.asked_of == AskedOf::Patient || reporter == Reporter::Clinician;
-    may_answer
-        && !definition.ask.is_empty()
+    let asked_of = plan.index.asked_of[finding.0];
+    asked_of.is_some_and(|asked_of| asked_of == AskedOf::Patient || reporter == Reporter::Clinician)
         && facts.finding(plan, finding) == Truth::UNKNOWN
         && !told.is_told(finding)
         && !told.is_not_known(finding)
@@ -95,7 +94,7 @@ pub fn is_askable(plan: &Plan, told: &GroupFindings, facts: &Facts, finding: Fin
 pub fn stand_by(plan: &Plan, group: &mut GroupEvaluation, fired: Option<Urgency>) {
     let above = fired.max(Some(Urgency::SelfCare));
     for flagged in &mut group.flags {
-        let precaution = plan.red_flags[flagged.flag as usize].while_unknown;
+        let precaution = plan.index.alarms[flagged.flag as usize].while_unknown;
         if flagged.state == FlagState::Dormant && flagged.live && precaution > above {
             flagged.state = FlagState::Precaution;
         }
@@ -113,15 +112,15 @@ pub fn open(
     let mut highest = urgency;
     let facts = &group.facts;
     for flagged in &mut group.flags {
-        let flag = &plan.red_flags[flagged.flag as usize];
+        let flag = &plan.index.alarms[flagged.flag as usize];
         if flag.floor <= urgency || !matches!(flagged.state, FlagState::Dormant | FlagState::Precaution) {
             continue;
         }
-        if !flagged.live && !plan.index.flags_on_screen[flagged.flag as usize] {
+        if !flagged.live && !flag.on_screen {
             continue;
         }
         findings.clear();
-        deciding(plan, facts, flag, findings);
+        deciding(plan, facts, flagged.flag, findings);
         findings.retain(|&finding| is_askable(plan, told, facts, finding, reporter));
         let on_screen = || findings.iter().any(|finding| plan.index.on_screen[finding.0]);
         if !findings.is_empty() && (flagged.live || on_screen()) {

@@ -144,7 +144,7 @@ impl Facts {
 
     /// What was told of the atoms of a finding, all together.
     pub fn finding(&self, plan: &Plan, finding: FindingIndex) -> Truth {
-        let atoms = plan.finding_atoms[finding.0].clone();
+        let atoms = plan.atoms_of(finding);
         atoms.fold(Truth::UNKNOWN, |truth, atom| truth.hear(self.atom(atom).truth()))
     }
 
@@ -258,7 +258,7 @@ impl Facts {
         let words = &plan.index.words;
         let reading = match words.step(at) {
             Step::Literal(literal) => {
-                into.push(plan.atoms[literal as usize / 2].finding);
+                into.push(FindingIndex(plan.index.finding_of[literal as usize / 2] as usize));
                 self.readings[literal as usize]
             }
             Step::All(of) => (0..of).fold(Reading::TRUE, |all, _| all.and(self.undecided_at(plan, at, into))),

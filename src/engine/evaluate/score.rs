@@ -265,6 +265,43 @@ impl Best {
     }
 }
 
+/// What counts of one family: the largest positive and the largest negative weight.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    pub family: u32,
+    /// With the first rule that holds it.
+    positive: Option<(u32, Weight)>,
+    negative: Weight,
+    /// Whether that rule looks at age and sex alone.
+    demographic: bool,
+}
+
+impl Counted {
+    /// A family of which nothing was heard.
+    pub fn nothing(family: u32) -> Self {
+        Self { family, positive: None, negative: Weight::ZERO, demographic: false }
+    }
+
+    /// Sees one rule more, in any order.
+    pub fn see(&mut self, rule: u32, weight: Weight, demographic: bool) {
+        self.negative = self.negative.min(weight);
+        let is_first = |(holder, best)| weight > best || (weight == best && rule < holder);
+        if weight > Weight::ZERO && self.positive.is_none_or(is_first) {
+            (self.positive, self.demographic) = (Some((rule, weight)), demographic);
+        }
+    }
+
+    /// What the family adds to the score.
+    pub fn sum(&self) -> Weight {
+        self.positive.map_or(Weight::ZERO, |(_, weight)| weight) + self.negative
+    }
+
+    /// Whether positive evidence of it counts beyond age and sex.
+    pub fn supports(&self) -> bool {
+        self.positive.is_some() && !self.demographic
+    }
+}
+
 /// The families of one condition at a time.
 #[derive(Debug, Clone, Default)]
 pub struct Families {
@@ -342,6 +379,24 @@ impl Families {
                 self.of(family).see(single);
             }
         }
+    }
+
+    /// Appends what counts of each family; nothing, and false, where a joint rule stands for others.
+    pub fn counted(&mut self, plan: &Plan, heard: &[Heard], into: &mut Vec<Counted>) -> bool {
+        let speaker = |rule: u32| &plan.index.speakers[rule as usize];
+        if heard.iter().any(|heard| speaker(heard.rule).is_joint && heard.weight != Weight::ZERO) {
+            return false;
+        }
+        self.collect(plan, heard);
+        while let Some(family) = self.used.pop() {
+            let Best { positive, negative, .. } = std::mem::take(&mut self.best[family as usize]);
+            if positive.is_some() || negative.is_some() {
+                let demographic = positive.is_some_and(|(rule, _)| speaker(rule).demographic);
+                let negative = negative.map_or(Weight::ZERO, |(_, weight)| weight);
+                into.push(Counted { family, positive, negative, demographic });
+            }
+        }
+        true
     }
 
     /// What each of the rules of one condition that were heard brings.

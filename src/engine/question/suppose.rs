@@ -15,6 +15,7 @@ use super::super::urgency::Urgency;
 use super::super::vocabulary::{FindingIndex, Kind};
 use super::super::weight::Weight;
 use super::bounds::{Bounds, LIGHT};
+use super::waiting::{After as Then, Waiting};
 use std::cmp::Reverse;
 
 /// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
@@ -39,6 +40,8 @@ pub struct Supposing<'a> {
     work: Work,
     /// What could be changed at most.
     pub bounds: Bounds<'a>,
+    /// The rules that wait for the finding in question, where it tells no other.
+    waiting: Waiting,
     /// Conditions that the supposed answer moves, ascending.
     moved: Vec<Moved<'a>>,
     heard: Vec<Heard>,
@@ -67,6 +70,15 @@ pub struct Worth {
     pub rise: f64,
     /// The expected drop in the entropy of the shares.
     pub gain: f64,
+}
+
+/// How an answer to the finding in question is to be supposed.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// Whether it tells no other finding, and its rules are gathered.
+    is_plain: bool,
+    /// Whether red flags of consequence look at it.
+    is_flagged: bool,
 }
 
 /// A condition that a supposed answer moves.
@@ -120,6 +132,7 @@ impl<'a> Supposing<'a> {
             weighted,
             facts: base.facts.clone(),
             work,
+            waiting: Waiting::new(plan),
             moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
@@ -137,10 +150,10 @@ impl<'a> Supposing<'a> {
             }
         }
         for flag in base.flags.iter().filter(|flag| flag.is_half_told()) {
-            deciding(plan, &base.facts, &plan.red_flags[flag.flag as usize], &mut supposing.waited_for);
+            deciding(plan, &base.facts, flag.flag, &mut supposing.waited_for);
         }
         supposing.demanded = supposing.flags(base.facts.mark()).0;
-        let unchanged = supposing.after(&[]);
+        let unchanged = supposing.after(&[], Asked { is_plain: false, is_flagged: true });
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
             supposing.bounds.know(&supposing.margins);
         }
@@ -149,7 +162,7 @@ impl<'a> Supposing<'a> {
 
     /// Whether any rule still waits for this finding.
     fn could_tell(&mut self, finding: FindingIndex) -> bool {
-        let rules = self.plan.index.rules_of.of_all(self.plan.finding_atoms[finding.0].clone());
+        let rules = self.plan.index.rules_of.of_all(self.plan.atoms_of(finding));
         rules.iter().any(|&rule| {
             self.findings.clear();
             self.facts.undecided(self.plan, self.plan.index.programs[rule as usize], &mut self.findings);
@@ -166,8 +179,15 @@ impl<'a> Supposing<'a> {
         }
         let mut answers = std::mem::take(&mut self.answers);
         answers.of(self.plan, finding);
+        let reach = &self.plan.index.reach;
+        let could_open = reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
         let is_alarming = self.bounds.is_alarming(finding);
-        let may_change = answers.iter().any(|(_, told)| self.may_change(told, is_alarming));
+        let mut asked = Asked { is_plain: reach.is_plain[finding.0], is_flagged: is_alarming };
+        if asked.is_plain {
+            self.waiting.gather(self.plan, self.base, finding);
+        }
+        let may_change = answers.iter().any(|(_, told)| self.may_change(told, asked));
+        asked.is_flagged = is_alarming || could_open;
         if !may_change {
             self.answers = answers;
             return None;
@@ -179,7 +199,7 @@ impl<'a> Supposing<'a> {
         let mut sums = std::mem::take(&mut self.sums);
         sums.clear();
         for (assumed, told) in answers.iter() {
-            let after = self.after(told);
+            let after = self.after(told, asked);
             let likely = (assumed * after.odds.value() / before.value()).clamp(0.01, 0.99);
             changes |= after.first_place != first_place || after.urgency != self.urgency;
             highest = highest.max(after.urgency);
@@ -202,11 +222,10 @@ impl<'a> Supposing<'a> {
 
     /// Whether an answer may change the urgency or the first place, by the moves that could matter, in floats: what the others
     /// bring is less than a part of the way to a threshold.
-    fn may_change(&mut self, told: &[(u32, Truth)], is_alarming: bool) -> bool {
-        let mark = self.hear(told);
-        self.follow(mark, false);
+    fn may_change(&mut self, told: &[(u32, Truth)], asked: Asked) -> bool {
+        let mark = self.suppose(told, asked, false);
         let changes = self.first_place() != self.base.scores.first_place() || self.may_cross() || {
-            let demanded = if is_alarming { self.flags(mark).0 } else { self.demanded };
+            let demanded = self.flags_after(mark, asked).0;
             self.urgency_with(self.base.by_conditions, demanded) != self.urgency
         };
         self.facts.undo(mark);
@@ -226,14 +245,65 @@ impl<'a> Supposing<'a> {
             })
     }
 
-    fn after(&mut self, told: &[(u32, Truth)]) -> After {
-        let mark = self.hear(told);
-        self.follow(mark, true);
+    fn after(&mut self, told: &[(u32, Truth)], asked: Asked) -> After {
+        let mark = self.suppose(told, asked, true);
         let (sums, weighted) = self.sums();
-        let (demanded, opens) = self.flags(mark);
+        let (demanded, opens) = self.flags_after(mark, asked);
         self.facts.undo(mark);
         let urgency = self.urgency_with(sums.urgency(self.plan), demanded);
         After { first_place: self.first_place(), urgency, opens, odds: sums.total(), weighted }
+    }
+
+    /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter. Says
+    /// where what was heard began; nothing need be heard of a finding that tells no other and at which no red flag looks.
+    fn suppose(&mut self, told: &[(u32, Truth)], asked: Asked, all: bool) -> usize {
+        if !asked.is_plain {
+            let mark = self.hear(told);
+            self.follow(mark, all);
+            return mark;
+        }
+        let mark = self.facts.mark();
+        if asked.is_flagged {
+            self.hear(told);
+        }
+        self.waiting.hear(told);
+        self.moved.clear();
+        let plan = self.plan;
+        let (mut start, count) = (0, self.waiting.rules.len());
+        while start < count {
+            let condition = self.waiting.rules[start].condition;
+            let same = self.waiting.rules[start..].iter().take_while(|waiting| waiting.condition == condition).count();
+            let rules = start..start + same;
+            start = rules.end;
+            if !all && !self.bounds.is_telling[condition as usize] {
+                continue;
+            }
+            let before = self.bounds.before(condition);
+            let so_far = (before.map(|(_, before)| before), self.heard_before(condition));
+            let now = match self.waiting.after(plan, so_far, rules.clone(), &mut self.work.families) {
+                Then::Same => continue,
+                Then::Moved(now) => now,
+                Then::Involved => {
+                    if self.facts.mark() == mark {
+                        self.hear(told);
+                    }
+                    let mut ids = std::mem::take(&mut self.work.ids);
+                    ids.clear();
+                    ids.extend(self.waiting.rules[rules].iter().map(|waiting| waiting.rule));
+                    let now = self.standing(condition, &ids);
+                    self.work.ids = ids;
+                    let Some(now) = now else { continue };
+                    now
+                }
+            };
+            self.moves(before, now);
+        }
+        mark
+    }
+
+    fn moves(&mut self, before: Option<(usize, &'a Standing)>, now: Standing) {
+        let prior = self.plan.index.standings[now.condition as usize].prior;
+        self.moved.push(Moved { before, score: before.map_or(prior, |(_, before)| before.score), now });
     }
 
     /// Hears a supposed answer, and says where it began.
@@ -266,10 +336,7 @@ impl<'a> Supposing<'a> {
         for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
             let condition = condition_of(rules[0]);
             if let Some(now) = self.standing(condition, rules) {
-                let before = self.bounds.before(condition);
-                let prior = plan.index.standings[condition as usize].prior;
-                let score = before.map_or(prior, |(_, before)| before.score);
-                self.moved.push(Moved { before, score, now });
+                self.moves(self.bounds.before(condition), now);
             }
         }
         self.work.ids = rules;
@@ -348,6 +415,11 @@ impl<'a> Supposing<'a> {
         Some(self.work.families.standing(plan, condition, &self.heard))
     }
 
+    /// What [`Supposing::flags`] says, without reading any where none looks at the answer.
+    fn flags_after(&mut self, mark: usize, asked: Asked) -> (Urgency, bool) {
+        if asked.is_flagged { self.flags(mark) } else { (self.demanded, false) }
+    }
+
     /// The urgency that the red flags of the group would demand, and whether one above the urgency would come up. Only flags
     /// that have a say demand something: an interview asks for what was made possible, not for every flag of the pack.
     fn flags(&mut self, mark: usize) -> (Urgency, bool) {
@@ -358,10 +430,10 @@ impl<'a> Supposing<'a> {
         let (mut demanded, mut opens) = (self.fired, false);
         let stays = |flag: &&Flagged| flag.state == FlagState::Precaution && changed.binary_search(&flag.flag).is_err();
         for flag in flags.iter().filter(stays) {
-            demanded = demanded.max(self.plan.red_flags[flag.flag as usize].while_unknown.unwrap_or(demanded));
+            demanded = demanded.max(self.plan.index.alarms[flag.flag as usize].while_unknown.unwrap_or(demanded));
         }
         for &flag in changed {
-            let definition = &self.plan.red_flags[flag as usize];
+            let definition = &self.plan.index.alarms[flag as usize];
             let was = flags.binary_search_by_key(&flag, |was| was.flag).ok().map(|place| flags[place]);
             let (state, live) = was.map_or((FlagState::Dormant, false), |was| (was.state, was.live));
             if matches!(state, FlagState::Fired | FlagState::Excluded) {
@@ -434,7 +506,7 @@ impl Answers {
     fn of(&mut self, plan: &Plan, finding: FindingIndex) {
         self.told.clear();
         self.ends.clear();
-        let range = plan.finding_atoms[finding.0].clone();
+        let range = plan.atoms_of(finding);
         let atoms = to_u32(range.start)..to_u32(range.end);
         match &plan.vocabulary.get(finding).kind {
             Kind::YesNo => {

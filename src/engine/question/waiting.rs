@@ -1,0 +1,210 @@
+//! The rules that an answer to a finding could make speak, gathered once for all answers to it.
+//!
+//! Owns the short way from an answer to where a condition would stand: what a rule reads besides the finding stays the same
+//! whatever the answer, and what counts for a condition so far is known family by family. Where that is not enough it says
+//! so, and the answer is supposed in full (`suppose`).
+
+use super::super::evaluate::GroupEvaluation;
+use super::super::evaluate::score::{Counted, Families, Heard, Standing};
+use super::super::plan::program::to_u32;
+use super::super::plan::{Plan, Speaker};
+use super::super::truth::Truth;
+use super::super::vocabulary::FindingIndex;
+use super::super::weight::Weight;
+use std::ops::Range;
+
+/// A rule that could come to say something else than it does.
+#[derive(Debug, Clone, Copy)]
+pub struct WaitingRule {
+    pub rule: u32,
+    pub condition: u32,
+    /// Of the literals of its table those that are evidence so far, and those whose opposites are.
+    shown: u8,
+    denied: u8,
+    /// Of its literals those of the finding.
+    own: u8,
+    /// Whether more is needed than its table and what counts family by family.
+    is_involved: bool,
+}
+
+/// Where a condition would stand after an answer.
+pub enum After {
+    /// Where it stands.
+    Same,
+    /// There.
+    Moved(Standing),
+    /// It takes more to say.
+    Involved,
+}
+
+/// What counts for a condition while nothing is supposed.
+#[derive(Debug, Clone, Copy)]
+enum Base {
+    NotSeen,
+    /// A joint rule speaks, which stands for others.
+    Joint,
+    /// A stretch of what counts, and from how many families positive evidence comes beyond age and sex.
+    Counts {
+        start: u32,
+        end: u32,
+        families: u32,
+    },
+}
+
+/// The rules that wait for one finding, and what counts so far for their conditions.
+pub struct Waiting {
+    /// Ascending, so that those of one condition stand together.
+    pub rules: Vec<WaitingRule>,
+    first_atom: u32,
+    /// What an answer tells, by the place of the atom among those of the finding.
+    answer: Vec<Truth>,
+    bases: Vec<Base>,
+    counted: Vec<Counted>,
+    /// Families of one condition that an answer changes: as they would be, and as they are.
+    changed: Vec<(Counted, Counted)>,
+    /// The rules of one condition that an answer makes speak, each with its weight and whether it is true.
+    said: Vec<(u32, Weight, bool)>,
+}
+
+impl Waiting {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            rules: Vec::new(),
+            first_atom: 0,
+            answer: Vec::new(),
+            bases: vec![Base::NotSeen; plan.conditions.len()],
+            counted: Vec::new(),
+            changed: Vec::new(),
+            said: Vec::new(),
+        }
+    }
+
+    /// Gathers the rules that an answer to a finding which tells no other could change.
+    pub fn gather(&mut self, plan: &Plan, base: &GroupEvaluation, finding: FindingIndex) {
+        let atoms = plan.atoms_of(finding);
+        self.first_atom = to_u32(atoms.start);
+        self.rules.clear();
+        for &rule in plan.index.rules_by_finding.of(to_u32(finding.0)) {
+            let speaker = &plan.index.speakers[rule as usize];
+            let condition = speaker.condition;
+            if !speaker.has_table {
+                self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, is_involved: true });
+                continue;
+            }
+            let (shown, denied) = base.facts.sides(speaker);
+            let is_own = |literal: u32| atoms.contains(&(literal as usize / 2));
+            let own = (0..).zip(&speaker.table.literals).filter(|(_, literal)| is_own(**literal));
+            let own = own.fold(0, |own, (i, _)| own | 1_u32 << i);
+            let is = speaker.table.truth(shown, denied);
+            let most = speaker.table.truth(shown | own, denied | own);
+            let says = (most.t() && speaker.if_true != Weight::ZERO) || (most.f() && speaker.if_false != Weight::ZERO);
+            if most != is && (says || most == Truth::BOTH) {
+                let is_involved = is != Truth::UNKNOWN || speaker.is_joint;
+                let [shown, denied, own] = [shown, denied, own].map(|bits| bits.to_le_bytes()[0]);
+                self.rules.push(WaitingRule { rule, condition, shown, denied, own, is_involved });
+            }
+        }
+        self.answer.clear();
+        self.answer.resize(atoms.len(), Truth::UNKNOWN);
+    }
+
+    /// Takes what an answer tells.
+    pub fn hear(&mut self, told: &[(u32, Truth)]) {
+        self.answer.fill(Truth::UNKNOWN);
+        for &(atom, truth) in told {
+            self.answer[(atom - self.first_atom) as usize] = truth;
+        }
+    }
+
+    /// What a rule would be evidence of.
+    fn evidence(&self, speaker: &Speaker, waiting: WaitingRule) -> Truth {
+        let (mut shown, mut denied) = (u32::from(waiting.shown), u32::from(waiting.denied));
+        let mut own = waiting.own;
+        while own != 0 {
+            let i = own.trailing_zeros();
+            own &= own - 1;
+            let literal = speaker.table.literals[i as usize];
+            let told = self.answer[(literal / 2 - self.first_atom) as usize];
+            let told = if literal % 2 == 0 { told } else { told.negate() };
+            shown |= u32::from(told.t()) << i;
+            denied |= u32::from(told.f()) << i;
+        }
+        speaker.table.truth(shown, denied)
+    }
+
+    /// Where the condition of these rules, all that wait of it, would stand after the answer that was heard last.
+    pub fn after(
+        &mut self,
+        plan: &Plan,
+        (before, heard): (Option<&Standing>, &[Heard]),
+        rules: Range<usize>,
+        families: &mut Families,
+    ) -> After {
+        let condition = self.rules[rules.start].condition;
+        self.said.clear();
+        let mut is_chosen = false;
+        for place in rules {
+            let waiting = self.rules[place];
+            if waiting.is_involved {
+                return After::Involved;
+            }
+            let speaker = &plan.index.speakers[waiting.rule as usize];
+            let (weight, is_true) = match self.evidence(speaker, waiting) {
+                Truth::UNKNOWN => continue,
+                Truth::TRUE => (speaker.if_true, true),
+                Truth::FALSE => (speaker.if_false, false),
+                _ => return After::Involved,
+            };
+            if weight != Weight::ZERO {
+                is_chosen |= is_true && speaker.choice.is_some();
+                self.said.push((waiting.rule, weight, is_true));
+            }
+        }
+        if self.said.is_empty() {
+            return After::Same;
+        }
+        let Base::Counts { start, end, mut families } = self.base(plan, heard, condition, families) else {
+            return After::Involved;
+        };
+        self.changed.clear();
+        for &(rule, weight, is_true) in &self.said {
+            let speaker = &plan.index.speakers[rule as usize];
+            // A chosen option silences those that were not.
+            if is_chosen && !is_true && speaker.choice.is_some() {
+                continue;
+            }
+            let family = speaker.family;
+            let known = self.changed.iter().position(|(now, _)| now.family == family).unwrap_or_else(|| {
+                let counted = self.counted[start as usize..end as usize].iter().find(|other| other.family == family);
+                let counted = counted.copied().unwrap_or(Counted::nothing(family));
+                self.changed.push((counted, counted));
+                self.changed.len() - 1
+            });
+            self.changed[known].0.see(rule, weight, speaker.demographic);
+        }
+        let mut score = before.map_or(plan.index.standings[condition as usize].prior, |before| before.score);
+        for (now, was) in &self.changed {
+            score = score + now.sum() + was.sum().negate();
+            families = families + u32::from(now.supports()) - u32::from(was.supports());
+        }
+        let families = u8::try_from(families.min(2)).unwrap_or(2);
+        After::Moved(Standing { condition, score, families, heard: 0 })
+    }
+
+    /// What counts for a condition so far, worked out when it is first wanted.
+    fn base(&mut self, plan: &Plan, heard: &[Heard], condition: u32, families: &mut Families) -> Base {
+        let base = self.bases[condition as usize];
+        if !matches!(base, Base::NotSeen) {
+            return base;
+        }
+        let start = self.counted.len();
+        let base = if families.counted(plan, heard, &mut self.counted) {
+            let families = self.counted[start..].iter().filter(|counted| counted.supports()).count();
+            Base::Counts { start: to_u32(start), end: to_u32(self.counted.len()), families: to_u32(families) }
+        } else {
+            Base::Joint
+        };
+        self.bases[condition as usize] = base;
+        base
+    }
+}
