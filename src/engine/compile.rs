@@ -317,6 +317,7 @@ impl<'a> Lowering<'a> {
         Speaker {
             table: table.unwrap_or_default(),
             has_table: table.is_some(),
+            is_bare: table.is_some_and(|table| table.literals.iter().all(|literal| *literal == table.literals[0])),
             condition: to_u32(condition),
             if_true: rule.if_true,
             if_false: rule.if_false,

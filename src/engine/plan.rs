@@ -401,6 +401,8 @@ pub(super) struct Speaker {
     pub choice: Option<std::num::NonZeroU32>,
     pub is_joint: bool,
     pub has_table: bool,
+    /// Whether its table reads one literal alone, as most do.
+    pub is_bare: bool,
     /// Looks at age and sex alone, which never make an answer sufficient.
     pub demographic: bool,
 }

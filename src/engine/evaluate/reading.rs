@@ -2,7 +2,7 @@
 //!
 //! Owns the truth of programs over what was told, what findings tell of findings, and taking back a supposed answer.
 
-use super::super::plan::program::{Literal, Program, Step, Words};
+use super::super::plan::program::{Literal, Program, Step, Table, Words};
 use super::super::plan::{Plan, Speaker};
 use super::super::truth::Truth;
 use super::super::vocabulary::FindingIndex;
@@ -199,25 +199,31 @@ impl Facts {
     /// Of the literals of a rule's table those that are evidence, and those whose opposites are; each a bit by its place.
     #[inline]
     pub fn sides(&self, speaker: &Speaker) -> (u32, u32) {
-        let (mut shown, mut denied) = (0, 0);
-        for (i, &literal) in speaker.table.literals.iter().enumerate() {
-            let reading = self.readings[literal as usize].0;
-            shown |= u32::from(reading & EVIDENCE_TRUE != 0) << i;
-            denied |= u32::from(reading & (EVIDENCE_TRUE << 3) != 0) << i;
-        }
-        (shown, denied)
+        self.sides_of(speaker, EVIDENCE_TRUE)
     }
 
     /// What a rule was told, where a table says it; `None` where nothing that the table looks at was told.
     #[inline]
     pub fn told(&self, speaker: &Speaker) -> Option<Truth> {
-        let (mut is_true, mut is_false) = (0, 0);
-        for (i, &literal) in speaker.table.literals.iter().enumerate() {
-            let reading = self.readings[literal as usize].0;
-            is_true |= u32::from(reading & TOLD_TRUE != 0) << i;
-            is_false |= u32::from(reading & (TOLD_TRUE << 3) != 0) << i;
-        }
+        let (is_true, is_false) = self.sides_of(speaker, TOLD_TRUE);
         (is_true | is_false != 0).then(|| speaker.table.truth(is_true, is_false))
+    }
+
+    /// Of the literals of a rule's table those that have a bit, and those whose opposites do.
+    #[inline]
+    fn sides_of(&self, speaker: &Speaker, bit: u8) -> (u32, u32) {
+        let has = |literal: u32, bit: u8| u32::from(self.readings[literal as usize].0 & bit != 0);
+        let literals = &speaker.table.literals;
+        if speaker.is_bare {
+            let all = (1 << Table::WIDTH) - 1;
+            return (has(literals[0], bit) * all, has(literals[0], bit << 3) * all);
+        }
+        let (mut shown, mut denied) = (0, 0);
+        for (i, &literal) in literals.iter().enumerate() {
+            shown |= has(literal, bit) << i;
+            denied |= has(literal, bit << 3) << i;
+        }
+        (shown, denied)
     }
 
     /// Reads a program.

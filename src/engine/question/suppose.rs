@@ -15,7 +15,7 @@ use super::super::urgency::Urgency;
 use super::super::vocabulary::{FindingIndex, Kind};
 use super::super::weight::Weight;
 use super::bounds::{Bounds, LIGHT};
-use super::waiting::{After as Then, Waiting};
+use super::waiting::{After as Then, SoFar, Waiting};
 use std::cmp::Reverse;
 
 /// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
@@ -46,6 +46,7 @@ pub struct Supposing<'a> {
     moved: Vec<Moved<'a>>,
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
+    truths: Vec<Truth>,
     answers: Answers,
     /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
     margins: Vec<(Urgency, f64, f64)>,
@@ -77,6 +78,8 @@ pub struct Worth {
 struct Asked {
     /// Whether it tells no other finding, and its rules are gathered.
     is_plain: bool,
+    /// Whether something must be read off the facts after it.
+    is_heard: bool,
     /// Whether red flags of consequence look at it.
     is_flagged: bool,
 }
@@ -136,6 +139,7 @@ impl<'a> Supposing<'a> {
             moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
+            truths: Vec::new(),
             answers: Answers::default(),
             margins: margins(plan, &base.scores.sums),
             odds,
@@ -153,7 +157,7 @@ impl<'a> Supposing<'a> {
             deciding(plan, &base.facts, flag.flag, &mut supposing.waited_for);
         }
         supposing.demanded = supposing.flags(base.facts.mark()).0;
-        let unchanged = supposing.after(&[], Asked { is_plain: false, is_flagged: true });
+        let unchanged = supposing.after(&[], Asked { is_plain: false, is_heard: true, is_flagged: true });
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
             supposing.bounds.know(&supposing.margins);
         }
@@ -182,12 +186,15 @@ impl<'a> Supposing<'a> {
         let reach = &self.plan.index.reach;
         let could_open = reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
         let is_alarming = self.bounds.is_alarming(finding);
-        let mut asked = Asked { is_plain: reach.is_plain[finding.0], is_flagged: is_alarming };
-        if asked.is_plain {
-            self.waiting.gather(self.plan, self.base, finding);
+        let is_plain = reach.is_plain[finding.0];
+        if is_plain {
+            self.waiting.gather(self.plan, &mut self.facts, finding);
         }
+        let is_heard = !is_plain || self.waiting.by_facts || is_alarming;
+        let mut asked = Asked { is_plain, is_heard, is_flagged: is_alarming };
         let may_change = answers.iter().any(|(_, told)| self.may_change(told, asked));
-        asked.is_flagged = is_alarming || could_open;
+        asked.is_flagged |= could_open;
+        asked.is_heard |= could_open;
         if !may_change {
             self.answers = answers;
             return None;
@@ -255,7 +262,7 @@ impl<'a> Supposing<'a> {
     }
 
     /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter. Says
-    /// where what was heard began; nothing need be heard of a finding that tells no other and at which no red flag looks.
+    /// where what was heard began; nothing need be heard where nothing must be read off the facts.
     fn suppose(&mut self, told: &[(u32, Truth)], asked: Asked, all: bool) -> usize {
         if !asked.is_plain {
             let mark = self.hear(told);
@@ -263,7 +270,7 @@ impl<'a> Supposing<'a> {
             return mark;
         }
         let mark = self.facts.mark();
-        if asked.is_flagged {
+        if asked.is_heard {
             self.hear(told);
         }
         self.waiting.hear(told);
@@ -278,30 +285,34 @@ impl<'a> Supposing<'a> {
             if !all && !self.bounds.is_telling[condition as usize] {
                 continue;
             }
-            let before = self.bounds.before(condition);
-            let so_far = (before.map(|(_, before)| before), self.heard_before(condition));
-            let now = match self.waiting.after(plan, so_far, rules.clone(), &mut self.work.families) {
-                Then::Same => continue,
-                Then::Moved(now) => now,
+            let so_far = self.so_far(condition);
+            let (waiting, facts) = (&mut self.waiting, &self.facts);
+            let ids = rules.clone().map(|place| waiting.rules[place].rule);
+            self.work.ids.clear();
+            self.work.ids.extend(ids);
+            self.truths.clear();
+            self.truths.extend(rules.map(|place| waiting.evidence(plan, facts, waiting.rules[place])));
+            let now = self.work.ids.iter().copied().zip(self.truths.iter().copied());
+            match waiting.after(plan, condition, so_far, now, &mut self.work.families) {
+                Then::Same => {}
+                Then::Moved(now) => self.moves(now),
                 Then::Involved => {
-                    if self.facts.mark() == mark {
+                    if !asked.is_heard && self.facts.mark() == mark {
                         self.hear(told);
                     }
-                    let mut ids = std::mem::take(&mut self.work.ids);
-                    ids.clear();
-                    ids.extend(self.waiting.rules[rules].iter().map(|waiting| waiting.rule));
-                    let now = self.standing(condition, &ids);
+                    let ids = std::mem::take(&mut self.work.ids);
+                    if let Some(now) = self.standing(condition, &ids) {
+                        self.moves(now);
+                    }
                     self.work.ids = ids;
-                    let Some(now) = now else { continue };
-                    now
                 }
-            };
-            self.moves(before, now);
+            }
         }
         mark
     }
 
-    fn moves(&mut self, before: Option<(usize, &'a Standing)>, now: Standing) {
+    fn moves(&mut self, now: Standing) {
+        let before = self.bounds.before(now.condition);
         let prior = self.plan.index.standings[now.condition as usize].prior;
         self.moved.push(Moved { before, score: before.map_or(prior, |(_, before)| before.score), now });
     }
@@ -335,8 +346,17 @@ impl<'a> Supposing<'a> {
         self.moved.clear();
         for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
             let condition = condition_of(rules[0]);
-            if let Some(now) = self.standing(condition, rules) {
-                self.moves(self.bounds.before(condition), now);
+            let so_far = self.so_far(condition);
+            let facts = &self.facts;
+            let now = rules.iter().map(|&rule| (rule, facts.evidence(plan, rule, &plan.index.speakers[rule as usize])));
+            match self.waiting.after(plan, condition, so_far, now, &mut self.work.families) {
+                Then::Same => {}
+                Then::Moved(now) => self.moves(now),
+                Then::Involved => {
+                    if let Some(now) = self.standing(condition, rules) {
+                        self.moves(now);
+                    }
+                }
             }
         }
         self.work.ids = rules;
@@ -382,18 +402,18 @@ impl<'a> Supposing<'a> {
         by_conditions.max(insufficient).max(demanded).max(self.others)
     }
 
-    /// What was heard of a condition.
-    fn heard_before(&self, condition: u32) -> &'a [Heard] {
-        let Some((place, before)) = self.bounds.before(condition) else { return &[] };
+    /// Where a condition stands, and what was heard of it.
+    fn so_far(&self, condition: u32) -> SoFar<'a> {
+        let Some((place, before)) = self.bounds.before(condition) else { return SoFar { standing: None, heard: &[] } };
         let scores = &self.base.scores;
         let end = scores.standings.get(place + 1).map_or(scores.heard.len(), |next| next.heard as usize);
-        &scores.heard[before.heard as usize..end]
+        SoFar { standing: Some(before), heard: &scores.heard[before.heard as usize..end] }
     }
 
     /// Where a condition would stand; `None` where it stands already. The rules are ascending, and so is what was heard.
     fn standing(&mut self, condition: u32, rules: &[u32]) -> Option<Standing> {
         let plan = self.plan;
-        let before = self.heard_before(condition);
+        let before = self.so_far(condition).heard;
         self.heard.clear();
         let (mut next, mut changes) = (0, false);
         for &rule in rules {

@@ -4,14 +4,13 @@
 //! whatever the answer, and what counts for a condition so far is known family by family. Where that is not enough it says
 //! so, and the answer is supposed in full (`suppose`).
 
-use super::super::evaluate::GroupEvaluation;
+use super::super::evaluate::reading::Facts;
 use super::super::evaluate::score::{Counted, Families, Heard, Standing};
+use super::super::plan::Plan;
 use super::super::plan::program::to_u32;
-use super::super::plan::{Plan, Speaker};
 use super::super::truth::Truth;
 use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
-use std::ops::Range;
 
 /// A rule that could come to say something else than it does.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +22,15 @@ pub struct WaitingRule {
     denied: u8,
     /// Of its literals those of the finding.
     own: u8,
-    /// Whether more is needed than its table and what counts family by family.
-    is_involved: bool,
+    /// Whether what it is evidence of must be read off the facts: it is too large for a table.
+    by_facts: bool,
+}
+
+/// Where a condition stands, if a rule of it was heard, and what was heard.
+#[derive(Clone, Copy)]
+pub struct SoFar<'a> {
+    pub standing: Option<&'a Standing>,
+    pub heard: &'a [Heard],
 }
 
 /// Where a condition would stand after an answer.
@@ -55,6 +61,8 @@ enum Base {
 pub struct Waiting {
     /// Ascending, so that those of one condition stand together.
     pub rules: Vec<WaitingRule>,
+    /// Whether any of them must be read off the facts.
+    pub by_facts: bool,
     first_atom: u32,
     /// What an answer tells, by the place of the atom among those of the finding.
     answer: Vec<Truth>,
@@ -70,6 +78,7 @@ impl Waiting {
     pub fn new(plan: &Plan) -> Self {
         Self {
             rules: Vec::new(),
+            by_facts: false,
             first_atom: 0,
             answer: Vec::new(),
             bases: vec![Base::NotSeen; plan.conditions.len()],
@@ -79,19 +88,35 @@ impl Waiting {
         }
     }
 
-    /// Gathers the rules that an answer to a finding which tells no other could change.
-    pub fn gather(&mut self, plan: &Plan, base: &GroupEvaluation, finding: FindingIndex) {
+    /// Gathers the rules that an answer to a finding which tells no other could change. The facts are left as they were.
+    pub fn gather(&mut self, plan: &Plan, facts: &mut Facts, finding: FindingIndex) {
         let atoms = plan.atoms_of(finding);
         self.first_atom = to_u32(atoms.start);
         self.rules.clear();
-        for &rule in plan.index.rules_by_finding.of(to_u32(finding.0)) {
-            let speaker = &plan.index.speakers[rule as usize];
+        let rules = plan.index.rules_by_finding.of(to_u32(finding.0));
+        let (speakers, has_table) = (&plan.index.speakers, |rule: &u32| plan.index.speakers[*rule as usize].has_table);
+        // What could be told at most, for the rules that are too large for a table.
+        let mark = facts.mark();
+        let mut larger: Vec<(u32, Truth)> = Vec::new();
+        if !rules.iter().all(has_table) {
+            let evidence = |facts: &Facts, rule: u32| facts.evidence(plan, rule, &speakers[rule as usize]);
+            larger.extend(rules.iter().filter(|rule| !has_table(rule)).map(|&rule| (rule, evidence(facts, rule))));
+            atoms.clone().for_each(|atom| facts.hear(to_u32(atom), Truth::BOTH));
+            larger.retain(|&(rule, is)| evidence(facts, rule) != is);
+            facts.undo(mark);
+        }
+        let mut larger = larger.into_iter().map(|(rule, _)| rule).peekable();
+        for &rule in rules {
+            let speaker = &speakers[rule as usize];
             let condition = speaker.condition;
             if !speaker.has_table {
-                self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, is_involved: true });
+                if larger.next_if_eq(&rule).is_some() {
+                    let by_facts = true;
+                    self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, by_facts });
+                }
                 continue;
             }
-            let (shown, denied) = base.facts.sides(speaker);
+            let (shown, denied) = facts.sides(speaker);
             let is_own = |literal: u32| atoms.contains(&(literal as usize / 2));
             let own = (0..).zip(&speaker.table.literals).filter(|(_, literal)| is_own(**literal));
             let own = own.fold(0, |own, (i, _)| own | 1_u32 << i);
@@ -99,11 +124,11 @@ impl Waiting {
             let most = speaker.table.truth(shown | own, denied | own);
             let says = (most.t() && speaker.if_true != Weight::ZERO) || (most.f() && speaker.if_false != Weight::ZERO);
             if most != is && (says || most == Truth::BOTH) {
-                let is_involved = is != Truth::UNKNOWN || speaker.is_joint;
                 let [shown, denied, own] = [shown, denied, own].map(|bits| bits.to_le_bytes()[0]);
-                self.rules.push(WaitingRule { rule, condition, shown, denied, own, is_involved });
+                self.rules.push(WaitingRule { rule, condition, shown, denied, own, by_facts: false });
             }
         }
+        self.by_facts = self.rules.iter().any(|waiting| waiting.by_facts);
         self.answer.clear();
         self.answer.resize(atoms.len(), Truth::UNKNOWN);
     }
@@ -116,8 +141,12 @@ impl Waiting {
         }
     }
 
-    /// What a rule would be evidence of.
-    fn evidence(&self, speaker: &Speaker, waiting: WaitingRule) -> Truth {
+    /// What a rule would be evidence of after the answer that was heard last; by the facts too, where it is read off them.
+    pub fn evidence(&self, plan: &Plan, facts: &Facts, waiting: WaitingRule) -> Truth {
+        let speaker = &plan.index.speakers[waiting.rule as usize];
+        if waiting.by_facts {
+            return facts.evidence(plan, waiting.rule, speaker);
+        }
         let (mut shown, mut denied) = (u32::from(waiting.shown), u32::from(waiting.denied));
         let mut own = waiting.own;
         while own != 0 {
@@ -132,32 +161,36 @@ impl Waiting {
         speaker.table.truth(shown, denied)
     }
 
-    /// Where the condition of these rules, all that wait of it, would stand after the answer that was heard last.
+    /// Where a condition would stand after an answer; `now` are the rules that it could change, each with what it would be
+    /// evidence of.
     pub fn after(
         &mut self,
         plan: &Plan,
-        (before, heard): (Option<&Standing>, &[Heard]),
-        rules: Range<usize>,
+        condition: u32,
+        so_far: SoFar<'_>,
+        now: impl Iterator<Item = (u32, Truth)>,
         families: &mut Families,
     ) -> After {
-        let condition = self.rules[rules.start].condition;
+        let SoFar { standing: before, heard } = so_far;
         self.said.clear();
         let mut is_chosen = false;
-        for place in rules {
-            let waiting = self.rules[place];
-            if waiting.is_involved {
-                return After::Involved;
-            }
-            let speaker = &plan.index.speakers[waiting.rule as usize];
-            let (weight, is_true) = match self.evidence(speaker, waiting) {
-                Truth::UNKNOWN => continue,
+        for (rule, evidence) in now {
+            let speaker = &plan.index.speakers[rule as usize];
+            let was = heard.iter().find(|heard| heard.rule == rule).map(|heard| heard.evidence);
+            let (weight, is_true) = match evidence {
+                _ if was == Some(evidence) => continue,
+                _ if was.is_some() => return After::Involved,
                 Truth::TRUE => (speaker.if_true, true),
                 Truth::FALSE => (speaker.if_false, false),
-                _ => return After::Involved,
+                // Contradicted evidence of which nothing was heard before is none.
+                _ => continue,
             };
             if weight != Weight::ZERO {
+                if speaker.is_joint {
+                    return After::Involved;
+                }
                 is_chosen |= is_true && speaker.choice.is_some();
-                self.said.push((waiting.rule, weight, is_true));
+                self.said.push((rule, weight, is_true));
             }
         }
         if self.said.is_empty() {
