@@ -49,6 +49,8 @@ pub struct GroupEvaluation {
     pub(super) scores: Scores,
     /// The red flags that were read, ascending. All others are dormant, and nothing makes them of consequence.
     pub(super) flags: Vec<Flagged>,
+    /// What would decide those of them that are of consequence.
+    pub(super) deciding: Vec<FindingIndex>,
     /// The urgency that conditions demand by their summed shares.
     pub(super) by_conditions: Urgency,
 }
@@ -60,7 +62,6 @@ pub(super) struct Work {
     pub(super) flags: Marks,
     pub(super) families: Families,
     pub(super) ids: Vec<u32>,
-    findings: Vec<FindingIndex>,
 }
 
 impl Work {
@@ -124,7 +125,7 @@ impl Evaluation {
         let mut could_rise_to = urgency;
         for (group, told) in groups.iter_mut().zip(&findings.groups) {
             let asked = (urgency, findings.reporter);
-            could_rise_to = could_rise_to.max(flag::open(plan, told, group, asked, &mut work.findings));
+            could_rise_to = could_rise_to.max(flag::open(plan, told, group, asked));
         }
         let is_open = |flag: &Flagged| matches!(flag.state, FlagState::Precaution | FlagState::Open);
         let open = groups.iter().flat_map(|group| &group.flags).any(is_open);
@@ -226,6 +227,7 @@ impl GroupEvaluation {
     /// ascending.
     fn read_flags(&mut self, plan: &Plan, touched: &[u32]) {
         self.flags.clear();
+        self.deciding.clear();
         let mut early = plan.index.early_flags.iter().copied().peekable();
         for &flag in touched {
             while let Some(untouched) = early.next_if(|&early| early < flag) {
@@ -258,6 +260,11 @@ impl GroupEvaluation {
     pub(super) fn flag(&self, flag: usize) -> FlagState {
         let place = self.flags.binary_search_by_key(&to_u32(flag), |flagged| flagged.flag);
         place.map_or(FlagState::Dormant, |place| self.flags[place].state)
+    }
+
+    /// The findings that would decide a red flag that is open or stands as a precaution, ascending.
+    pub(super) fn deciding(&self, flagged: &Flagged) -> &[FindingIndex] {
+        &self.deciding[flagged.deciding.0 as usize..flagged.deciding.1 as usize]
     }
 
     fn floors<'a>(&'a self, plan: &'a Plan, wanted: FlagState) -> impl Iterator<Item = &'a super::plan::Alarm> {

@@ -6,7 +6,7 @@
 
 use super::answer::{Counting, Direction, RedFlagState};
 use super::evaluate::Evaluation;
-use super::evaluate::flag::{FlagState, deciding};
+use super::evaluate::flag::{FlagState, sort_last};
 use super::evaluate::reading::Facts;
 use super::evaluate::score::{Families, Heard, Tally};
 use super::explain::AnswerOptions;
@@ -186,7 +186,8 @@ impl Listing {
                     FlagState::Open => RedFlagState::Open,
                     FlagState::Dormant | FlagState::Excluded => continue,
                 };
-                let flag = self.red_flag(plan, told, flagged.flag, state);
+                let deciding = if state == RedFlagState::Fired { &[] } else { group.deciding(flagged) };
+                let flag = self.red_flag(plan, told, flagged.flag, state, deciding);
                 let group = (!plan.index.alarms[flag.flag].about_person).then_some(place);
                 self.red_flags.push(ListedFlag { group, ..flag });
             }
@@ -201,13 +202,18 @@ impl Listing {
         });
     }
 
-    fn red_flag(&mut self, plan: &Plan, told: &Told<'_>, flag: u32, state: RedFlagState) -> ListedFlag {
+    fn red_flag(
+        &mut self,
+        plan: &Plan,
+        told: &Told<'_>,
+        flag: u32,
+        state: RedFlagState,
+        deciding: &[FindingIndex],
+    ) -> ListedFlag {
         let (definition, looked_at) = (&plan.index.alarms[flag as usize], plan.index.flag_findings_of.of(flag));
         let findings = self.told_of(told, looked_at);
         let start = self.findings.len();
-        if state != RedFlagState::Fired {
-            deciding(plan, told.facts, flag, &mut self.findings);
-        }
+        self.findings.extend_from_slice(deciding);
         ListedFlag {
             flag: flag as usize,
             state,
@@ -218,7 +224,7 @@ impl Listing {
             group: None,
             contradicted: looked_at.iter().any(|&finding| Told::is_in(&told.contradicted, finding)),
             findings,
-            deciding: self.each_once(start),
+            deciding: start..self.findings.len(),
         }
     }
 
@@ -228,20 +234,6 @@ impl Listing {
         let those = looked_at.iter().filter(|&&finding| Told::is_in(&told.told, finding));
         self.findings.extend(those.map(|&finding| FindingIndex(finding as usize)));
         start..self.findings.len()
-    }
-
-    /// Sorts the last findings, and takes out what is there twice.
-    fn each_once(&mut self, start: usize) -> Range<usize> {
-        self.findings[start..].sort_unstable();
-        let mut end = start;
-        for next in start..self.findings.len() {
-            if end == start || self.findings[next] != self.findings[end - 1] {
-                self.findings[end] = self.findings[next];
-                end += 1;
-            }
-        }
-        self.findings.truncate(end);
-        start..end
     }
 
     /// The prior, then what was heard: what counts first, the weightiest first.
@@ -290,7 +282,8 @@ impl Listing {
                 _ => {}
             }
             if facts.undecided(plan, plan.index.programs[rule], &mut self.findings).truth() == Truth::UNKNOWN {
-                let findings = Some(self.each_once(start));
+                sort_last(&mut self.findings, start);
+                let findings = Some(start..self.findings.len());
                 self.undecided.push(UndecidedRule { rule, findings });
             } else {
                 self.findings.truncate(start);

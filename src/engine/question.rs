@@ -7,7 +7,7 @@ mod bounds;
 mod suppose;
 mod waiting;
 
-use super::evaluate::flag::{FlagState, deciding, is_askable};
+use super::evaluate::flag::{FlagState, is_askable};
 use super::evaluate::{Evaluation, GroupEvaluation};
 use super::finding::{Findings, GroupFindings};
 use super::plan::program::to_u32;
@@ -158,26 +158,21 @@ impl Asking<'_> {
     }
 
     fn red_flags(&mut self) {
-        let mut open: Vec<(Reverse<Urgency>, u32, usize)> = Vec::new();
+        let mut open: Vec<(Reverse<Urgency>, u32, usize, &[FindingIndex])> = Vec::new();
         for (group, state) in self.evaluation.groups().iter().enumerate() {
             let flags = state.flags.iter().filter(|f| matches!(f.state, FlagState::Open | FlagState::Precaution));
             open.extend(flags.map(|flagged| {
                 let floor = self.plan.index.alarms[flagged.flag as usize].floor;
-                (Reverse(floor), flagged.flag, group)
+                (Reverse(floor), flagged.flag, group, state.deciding(flagged))
             }));
         }
         open.sort_unstable();
         let mut wanted: Vec<(usize, FindingIndex, usize)> = Vec::with_capacity(128);
-        let mut findings = Vec::new();
         let words = self.plan.findings().len() / 64 + 1;
         let mut all = vec![0_u64; words * self.evaluation.groups().len()];
         let bit = |group: usize, finding: FindingIndex| (group * words + finding.0 / 64, 1 << (finding.0 % 64));
-        for &(_, flag, group) in &open {
-            findings.clear();
-            deciding(self.plan, &self.evaluation.groups()[group].facts, flag, &mut findings);
-            findings.sort_unstable();
-            findings.dedup();
-            for &finding in findings.iter().filter(|&&finding| self.askable(group, finding)) {
+        for &(_, flag, group, deciding) in &open {
+            for &finding in deciding.iter().filter(|&&finding| self.askable(group, finding)) {
                 let (word, bit) = bit(group, finding);
                 all[word] |= bit;
                 wanted.push((group, finding, flag as usize));
@@ -191,16 +186,16 @@ impl Asking<'_> {
                 let (word, bit) = bit(group, other);
                 all[word] & bit != 0
             };
-            let ask = self.by_box(group, finding, &is_wanted);
+            let ask = self.by_box(finding, &is_wanted);
             self.push(ask, group, Why::RedFlag(flag));
         }
     }
 
     /// The box that asks for a finding together with others that are wanted too, else the finding's own question.
-    fn by_box(&self, group: usize, finding: FindingIndex, wanted: &dyn Fn(FindingIndex) -> bool) -> Ask {
+    fn by_box(&self, finding: FindingIndex, wanted: &dyn Fn(FindingIndex) -> bool) -> Ask {
         let several = |place: usize| {
             let members = self.plan.boxes[place].findings.iter();
-            members.filter(|&&other| wanted(other) && self.askable(group, other)).count() >= 2
+            members.filter(|&&other| wanted(other)).take(2).count() == 2
         };
         let mut boxes = self.plan.index.boxes_of.of(to_u32(finding.0)).iter().map(|&place| place as usize);
         boxes.find(|&place| several(place)).map_or(Ask::Finding(finding), Ask::Box)
@@ -214,7 +209,7 @@ impl Asking<'_> {
             let worths = self.worths(group);
             let is_worth = |finding| worths.binary_search_by_key(&finding, |&(known, _)| known).is_ok();
             let mut by_ask: Vec<(Ask, Worth)> =
-                worths.iter().map(|&(finding, worth)| (self.by_box(group, finding, &is_worth), worth)).collect();
+                worths.iter().map(|&(finding, worth)| (self.by_box(finding, &is_worth), worth)).collect();
             by_ask.sort_by_key(|(ask, _)| *ask);
             for same in by_ask.chunk_by(|a, b| a.0 == b.0) {
                 let gain = same.iter().fold(0.0, |sum, (_, worth)| sum + worth.gain);

@@ -4,6 +4,7 @@
 //! read, and those that matter before anything is told.
 
 use super::super::plan::Plan;
+use super::super::plan::program::to_u32;
 use super::super::submission::Reporter;
 use super::super::urgency::Urgency;
 use super::super::vocabulary::{AskedOf, FindingIndex};
@@ -34,6 +35,8 @@ pub struct Flagged {
     pub live: bool,
     /// Whether its sign was told.
     pub has_sign: bool,
+    /// Where the findings that would decide it begin and end among those of the group, where it is of consequence.
+    pub deciding: (u32, u32),
 }
 
 impl Flagged {
@@ -47,7 +50,7 @@ impl Flagged {
 pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
     let definition = &plan.index.alarms[flag as usize];
     if definition.silent {
-        return Flagged { flag, state: FlagState::Excluded, live: false, has_sign: false };
+        return Flagged { flag, state: FlagState::Excluded, live: false, has_sign: false, deciding: (0, 0) };
     }
     let words = &plan.index.words;
     let given = definition.given.map(|given| facts.read(words, given));
@@ -62,7 +65,7 @@ pub fn flagged(plan: &Plan, facts: &Facts, flag: u32) -> Flagged {
     };
     let live =
         given.is_some_and(|given| given.is_told_true() || (definition.given_may_be_unknown && given.can_be_true()));
-    Flagged { flag, state, live, has_sign: sign.is_told_true() }
+    Flagged { flag, state, live, has_sign: sign.is_told_true(), deciding: (0, 0) }
 }
 
 /// What [`flagged`] says of a red flag of which nothing that it looks at was told.
@@ -70,7 +73,7 @@ pub fn untouched(plan: &Plan, flag: u32) -> Flagged {
     let definition = &plan.index.alarms[flag as usize];
     let live = definition.given.is_some() && definition.given_may_be_unknown && !definition.silent;
     let state = if definition.silent { FlagState::Excluded } else { FlagState::Dormant };
-    Flagged { flag, state, live, has_sign: false }
+    Flagged { flag, state, live, has_sign: false, deciding: (0, 0) }
 }
 
 /// The findings, not told yet, that would decide a red flag; unsorted.
@@ -101,34 +104,48 @@ pub fn stand_by(plan: &Plan, group: &mut GroupEvaluation, fired: Option<Urgency>
     }
 }
 
-/// Opens the flags that could raise the urgency and that somebody can answer; returns how far it could rise.
+/// Opens the flags that could raise the urgency and that somebody can answer, and notes what would decide them and those
+/// that stand as precautions; returns how far the urgency could rise.
 pub fn open(
     plan: &Plan,
     told: &GroupFindings,
     group: &mut GroupEvaluation,
     (urgency, reporter): (Urgency, Reporter),
-    findings: &mut Vec<FindingIndex>,
 ) -> Urgency {
     let mut highest = urgency;
-    let facts = &group.facts;
-    for flagged in &mut group.flags {
+    let GroupEvaluation { facts, flags, deciding: all, .. } = group;
+    for flagged in flags {
         let flag = &plan.index.alarms[flagged.flag as usize];
-        if flag.floor <= urgency || !matches!(flagged.state, FlagState::Dormant | FlagState::Precaution) {
+        let (is_precaution, is_dormant) = (flagged.state == FlagState::Precaution, flagged.state == FlagState::Dormant);
+        let could_raise = flag.floor > urgency && (flagged.live || flag.on_screen);
+        if !is_precaution && !(is_dormant && could_raise) {
             continue;
         }
-        if !flagged.live && !flag.on_screen {
-            continue;
-        }
-        findings.clear();
-        deciding(plan, facts, flagged.flag, findings);
-        findings.retain(|&finding| is_askable(plan, told, facts, finding, reporter));
-        let on_screen = || findings.iter().any(|finding| plan.index.on_screen[finding.0]);
-        if !findings.is_empty() && (flagged.live || on_screen()) {
+        let start = all.len();
+        deciding(plan, facts, flagged.flag, all);
+        sort_last(all, start);
+        flagged.deciding = (to_u32(start), to_u32(all.len()));
+        let can_ask = |finding: &&FindingIndex| is_askable(plan, told, facts, **finding, reporter);
+        let mut asked = all[start..].iter().filter(can_ask);
+        if could_raise && asked.any(|finding| flagged.live || plan.index.on_screen[finding.0]) {
             highest = highest.max(flag.floor);
-            if flagged.state == FlagState::Dormant {
+            if is_dormant {
                 flagged.state = FlagState::Open;
             }
         }
     }
     highest
+}
+
+/// Sorts the last findings of a list, and takes out what is there twice.
+pub fn sort_last(findings: &mut Vec<FindingIndex>, start: usize) {
+    findings[start..].sort_unstable();
+    let mut end = start;
+    for next in start..findings.len() {
+        if end == start || findings[next] != findings[end - 1] {
+            findings[end] = findings[next];
+            end += 1;
+        }
+    }
+    findings.truncate(end);
 }
