@@ -320,6 +320,8 @@ pub(super) struct Index {
     pub boxes_of: Postings,
     /// For each finding P(finding | something else), where a rule that looks at it alone gives one.
     pub without: Vec<Option<f64>>,
+    /// For each condition its odds and what it adds to the second sum of the entropy while nothing was told, as floats.
+    pub prior_odds: Vec<(f64, f64)>,
     /// Summed odds of all conditions of each urgency while nothing was told.
     pub odds: [Sum; 5],
     /// The second sum of the entropy while nothing was told.

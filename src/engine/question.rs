@@ -232,30 +232,54 @@ impl Asking<'_> {
         let mut supposing = Supposing::new(self.plan, self.evaluation, group);
         let candidates = supposing.bounds.candidates().into_iter().filter(|&finding| self.askable(group, finding));
         let promise = |finding| supposing.bounds.promise(finding).map(|promise| (promise, finding));
-        let mut promising: Vec<(Promise, FindingIndex)> = candidates.filter_map(promise).collect();
-        // What a box promises is the sum of what its findings do, so those are all looked at.
-        let is_in_box = |finding: FindingIndex| !self.plan.index.boxes_of.of(to_u32(finding.0)).is_empty();
-        let must_be_known = |promise: &Promise, finding| promise.may_rise || is_in_box(finding);
-        promising.sort_by(|(a, x), (b, y)| {
-            let known = must_be_known(b, *y).cmp(&must_be_known(a, *x));
-            known.then(b.gain.total_cmp(&a.gain)).then(x.cmp(y))
-        });
+        let promising: Vec<(Promise, FindingIndex)> = candidates.filter_map(promise).collect();
+        let is_alone = |finding: FindingIndex| self.plan.index.boxes_of.of(to_u32(finding.0)).is_empty();
+        let (mut alone, in_boxes): (Vec<_>, Vec<_>) =
+            promising.into_iter().partition(|(_, finding)| is_alone(*finding));
+        alone.sort_by(|(a, x), (b, y)| b.may_rise.cmp(&a.may_rise).then(b.gain.total_cmp(&a.gain)).then(x.cmp(y)));
         let mut worths = Vec::new();
         let mut best = Best { most: self.most, found: Vec::new() };
-        for (promise, finding) in promising {
-            if !must_be_known(&promise, finding) && promise.gain < best.least().max(LEAST_GAIN) {
+        for (promise, finding) in alone {
+            if !promise.may_rise && promise.gain < best.least().max(LEAST_GAIN) {
                 break;
             }
             let Some(worth) = supposing.worth(finding) else { continue };
             worths.push((finding, worth));
             let group = (!self.plan.index.about_person[finding.0]).then_some(group);
-            let is_asked = is_in_box(finding) || self.seen.contains(&(Ask::Finding(finding), group));
+            let is_asked = self.seen.contains(&(Ask::Finding(finding), group));
             if !is_asked && (worth.gain >= LEAST_GAIN || worth.rise > 0.0) {
                 best.see(worth);
             }
         }
+        // What a box promises is what its findings do together, so all of them are looked at or none.
+        let least = best.least().max(LEAST_GAIN);
+        for together in self.together(in_boxes) {
+            let gain = together.iter().fold(0.0, |sum, (promise, _)| sum + promise.gain.max(0.0));
+            if gain >= least || together.iter().any(|(promise, _)| promise.may_rise) {
+                let findings = together.into_iter().map(|(_, finding)| finding);
+                worths.extend(findings.filter_map(|finding| supposing.worth(finding).map(|worth| (finding, worth))));
+            }
+        }
         worths.sort_unstable_by_key(|(finding, _)| *finding);
         worths
+    }
+
+    /// Findings that are in boxes, those side by side whose boxes share one of them.
+    fn together(&self, findings: Vec<(Promise, FindingIndex)>) -> Vec<Vec<(Promise, FindingIndex)>> {
+        let boxes_of = |finding: FindingIndex| self.plan.index.boxes_of.of(to_u32(finding.0)).iter();
+        let mut lists: Vec<(BTreeSet<u32>, Vec<(Promise, FindingIndex)>)> = Vec::new();
+        for (promise, finding) in findings {
+            let mut boxes: BTreeSet<u32> = boxes_of(finding).copied().collect();
+            let mut list = vec![(promise, finding)];
+            for (others, findings) in
+                lists.extract_if(.., |(others, _)| !others.is_disjoint(&boxes)).collect::<Vec<_>>()
+            {
+                boxes.extend(others);
+                list.extend(findings);
+            }
+            lists.push((boxes, list));
+        }
+        lists.into_iter().map(|(_, list)| list).collect()
     }
 }
 

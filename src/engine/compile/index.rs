@@ -2,7 +2,7 @@
 //!
 //! Owns the construction of [`Index`], and in it the choice of the literals under which a rule is posted.
 
-use super::super::odds::{Sum, odds, weighted};
+use super::super::odds::{Sum, odds as odds_of, weighted, weighted_odds};
 use super::super::plan::program::{Literal, Postings, Program, Step, Words, to_u32};
 use super::super::plan::{Alarm, Ask, Atom, Condition, Index, Prior, QuestionBox, RedFlag, Rule, Speaker, Tell};
 use super::super::urgency::Urgency;
@@ -85,6 +85,7 @@ pub fn index(parts: Parts<'_>) -> Index {
         atom_starts,
         alarms,
         standings: parts.conditions.iter().map(prior).collect(),
+        prior_odds: parts.conditions.iter().map(|c| (odds_of(c.prior), weighted_odds(c.prior))).collect(),
         by_prior: by_prior(parts.conditions),
         parts_of: parts_of(parts.conditions),
         most_families: parts.conditions.iter().map(|condition| condition.families).max().unwrap_or(0),
@@ -193,7 +194,7 @@ impl Guards<'_> {
 
 fn prior(condition: &Condition) -> Prior {
     let (prior, urgency) = (condition.prior, condition.urgency);
-    Prior { odds: Sum::of(odds(prior)), weighted: weighted(prior), prior, urgency }
+    Prior { odds: Sum::of(odds_of(prior)), weighted: weighted(prior), prior, urgency }
 }
 
 fn parts_of(conditions: &[Condition]) -> Postings {
@@ -207,7 +208,7 @@ fn parts_of(conditions: &[Condition]) -> Postings {
 fn prior_sums(conditions: &[Condition]) -> ([Sum; 5], Sum) {
     let mut sums = [Sum::ZERO; 5];
     for condition in conditions {
-        sums[condition.urgency.index()] += Sum::of(odds(condition.prior));
+        sums[condition.urgency.index()] += Sum::of(odds_of(condition.prior));
     }
     (sums, conditions.iter().map(|condition| weighted(condition.prior)).sum())
 }

@@ -44,6 +44,8 @@ pub struct Bounds<'a> {
     below: f64,
     /// For each condition, one more than its place among the standings; zero for none.
     places: Vec<u32>,
+    /// For each condition its odds and what it adds to the second sum of the entropy, as floats.
+    odds: Vec<(f64, f64)>,
     /// What rules that something told touches could bring with one answer: for each finding one more than the place of the
     /// first, and for each of them the same of the next.
     first: Vec<u32>,
@@ -62,8 +64,10 @@ impl<'a> Bounds<'a> {
     /// Bounds for a group; `weighted` is the second sum of the entropy.
     pub fn new(plan: &'a Plan, base: &'a GroupEvaluation, urgency: Urgency, weighted: Sum, work: &mut Work) -> Self {
         let mut places = vec![0; plan.conditions.len()];
+        let mut all_odds = plan.index.prior_odds.clone();
         for (standing, place) in base.scores.standings.iter().zip(1..) {
             places[standing.condition as usize] = place;
+            all_odds[standing.condition as usize] = (odds(standing.score), weighted_odds(standing.score));
         }
         let mut bounds = Self {
             plan,
@@ -72,6 +76,7 @@ impl<'a> Bounds<'a> {
             slack: -1.0,
             below: 0.0,
             places,
+            odds: all_odds,
             first: vec![0; plan.findings().len()],
             touched: Vec::new(),
             reached: Vec::new(),
@@ -275,8 +280,9 @@ impl<'a> Bounds<'a> {
             let score = before.map_or(prior, |before| before.score);
             let families = before.map_or(0, |before| before.families);
             let likely = odds(score + reached.up);
-            moved += odds(score);
-            weighted += weighted_odds(score);
+            let (odds, weight) = self.odds[reached.condition as usize];
+            moved += odds;
+            weighted += weight;
             raised += likely;
             determined -= usize::from(families > 1 && reached.loses);
             let decides = match first {

@@ -33,6 +33,8 @@ pub struct Supposing<'a> {
     flags: &'a [Flagged],
     /// The highest floor that fired.
     fired: Urgency,
+    /// The red flags that stand as precautions, ascending, each with the floor that holds for it.
+    precautions: Vec<(u32, Urgency)>,
     /// The supported conditions, first place first.
     ranking: Vec<Rank>,
     weighted: Sum,
@@ -130,6 +132,7 @@ impl<'a> Supposing<'a> {
             others: others.map(|(_, other)| other.urgency(plan)).max().unwrap_or(Urgency::SelfCare),
             flags: &base.flags,
             fired: base.fired_floor(plan).unwrap_or(Urgency::SelfCare),
+            precautions: base.flags.iter().filter_map(|flag| precaution(plan, flag)).collect(),
             ranking,
             bounds: Bounds::new(plan, base, evaluation.urgency, weighted, &mut work),
             weighted,
@@ -241,13 +244,17 @@ impl<'a> Supposing<'a> {
 
     /// Whether what was moved, with what was left out, could carry a sum of shares over a threshold.
     fn may_cross(&self) -> bool {
-        let standings = &self.plan.index.standings;
+        // By how much the odds of the conditions of each urgency change, and all of them.
+        let (mut by_urgency, mut all) = ([0.0; 5], 0.0);
+        for moved in &self.moved {
+            let change = odds(moved.now.score) - odds(moved.score);
+            by_urgency[self.plan.index.standings[moved.now.condition as usize].urgency.index()] += change;
+            all += change;
+        }
         self.bounds.slack < 0.0
             || self.margins.iter().any(|&(level, act_at, margin)| {
-                let after = self.moved.iter().fold(margin, |after, moved| {
-                    let is_in_it = standings[moved.now.condition as usize].urgency >= level;
-                    after + (odds(moved.now.score) - odds(moved.score)) * (f64::from(u8::from(is_in_it)) - act_at)
-                });
+                let above: f64 = by_urgency[level.index()..].iter().sum();
+                let after = margin + above - act_at * all;
                 (after < 0.0) != (margin < 0.0) || after.abs() < self.bounds.slack * LIGHT * 1.01
             })
     }
@@ -447,11 +454,9 @@ impl<'a> Supposing<'a> {
         self.work.ids.clear();
         self.work.flags.drain_into(&mut self.work.ids);
         let (changed, flags) = (&self.work.ids, self.flags);
-        let (mut demanded, mut opens) = (self.fired, false);
-        let stays = |flag: &&Flagged| flag.state == FlagState::Precaution && changed.binary_search(&flag.flag).is_err();
-        for flag in flags.iter().filter(stays) {
-            demanded = demanded.max(self.plan.index.alarms[flag.flag as usize].while_unknown.unwrap_or(demanded));
-        }
+        let stays = |(flag, _): &&(u32, Urgency)| changed.binary_search(flag).is_err();
+        let precautions = self.precautions.iter().filter(stays).map(|(_, floor)| *floor);
+        let (mut demanded, mut opens) = (precautions.fold(self.fired, Urgency::max), false);
         for &flag in changed {
             let definition = &self.plan.index.alarms[flag as usize];
             let was = flags.binary_search_by_key(&flag, |was| was.flag).ok().map(|place| flags[place]);
@@ -484,6 +489,12 @@ impl<'a> Supposing<'a> {
 /// Whether a red flag is of consequence, or its sign was told.
 fn has_a_say(flag: &Flagged) -> bool {
     matches!(flag.state, FlagState::Precaution | FlagState::Open) || flag.is_half_told()
+}
+
+/// A red flag that stands as a precaution, with the floor that holds for it.
+fn precaution(plan: &Plan, flag: &Flagged) -> Option<(u32, Urgency)> {
+    let floor = plan.index.alarms[flag.flag as usize].while_unknown;
+    floor.filter(|_| flag.state == FlagState::Precaution).map(|floor| (flag.flag, floor))
 }
 
 /// What a condition at a score adds to the two sums.
