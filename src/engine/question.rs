@@ -232,7 +232,7 @@ impl Asking<'_> {
         let mut supposing = Supposing::new(self.plan, self.evaluation, group);
         let candidates = supposing.bounds.candidates().into_iter().filter(|&finding| self.askable(group, finding));
         let promise = |finding| supposing.bounds.promise(finding).map(|promise| (promise, finding));
-        let promising: Vec<(Promise, FindingIndex)> = candidates.filter_map(promise).collect();
+        let promising: Vec<Promising> = candidates.filter_map(promise).collect();
         let is_alone = |finding: FindingIndex| self.plan.index.boxes_of.of(to_u32(finding.0)).is_empty();
         let (mut alone, in_boxes): (Vec<_>, Vec<_>) =
             promising.into_iter().partition(|(_, finding)| is_alone(*finding));
@@ -265,9 +265,9 @@ impl Asking<'_> {
     }
 
     /// Findings that are in boxes, those side by side whose boxes share one of them.
-    fn together(&self, findings: Vec<(Promise, FindingIndex)>) -> Vec<Vec<(Promise, FindingIndex)>> {
+    fn together(&self, findings: Vec<Promising>) -> Vec<Vec<Promising>> {
         let boxes_of = |finding: FindingIndex| self.plan.index.boxes_of.of(to_u32(finding.0)).iter();
-        let mut lists: Vec<(BTreeSet<u32>, Vec<(Promise, FindingIndex)>)> = Vec::new();
+        let mut lists: Vec<(BTreeSet<u32>, Vec<Promising>)> = Vec::new();
         for (promise, finding) in findings {
             let mut boxes: BTreeSet<u32> = boxes_of(finding).copied().collect();
             let mut list = vec![(promise, finding)];
@@ -282,6 +282,9 @@ impl Asking<'_> {
         lists.into_iter().map(|(_, list)| list).collect()
     }
 }
+
+/// A finding, and what asking for it promises.
+type Promising = (Promise, FindingIndex);
 
 /// As many of the best questions as are wanted.
 struct Best {

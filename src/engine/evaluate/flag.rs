@@ -118,7 +118,8 @@ pub fn open(
         let flag = &plan.index.alarms[flagged.flag as usize];
         let (is_precaution, is_dormant) = (flagged.state == FlagState::Precaution, flagged.state == FlagState::Dormant);
         let could_raise = flag.floor > urgency && (flagged.live || flag.on_screen);
-        if !is_precaution && !(is_dormant && could_raise) {
+        let is_of_consequence = is_precaution || (is_dormant && could_raise);
+        if !is_of_consequence {
             continue;
         }
         let start = all.len();

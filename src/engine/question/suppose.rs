@@ -15,7 +15,7 @@ use super::super::urgency::Urgency;
 use super::super::vocabulary::{FindingIndex, Kind};
 use super::super::weight::Weight;
 use super::bounds::{Bounds, LIGHT};
-use super::waiting::{After as Then, SoFar, Waiting};
+use super::waiting::{After as Then, Says, SoFar, Waiting};
 use std::cmp::Reverse;
 
 /// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
@@ -48,7 +48,7 @@ pub struct Supposing<'a> {
     moved: Vec<Moved<'a>>,
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
-    truths: Vec<Truth>,
+    said: Vec<Says>,
     answers: Answers,
     /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
     margins: Vec<(Urgency, f64, f64)>,
@@ -142,7 +142,7 @@ impl<'a> Supposing<'a> {
             moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
-            truths: Vec::new(),
+            said: Vec::new(),
             answers: Answers::default(),
             margins: margins(plan, &base.scores.sums),
             odds,
@@ -271,50 +271,28 @@ impl<'a> Supposing<'a> {
     /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter. Says
     /// where what was heard began; nothing need be heard where nothing must be read off the facts.
     fn suppose(&mut self, told: &[(u32, Truth)], asked: Asked, all: bool) -> usize {
-        if !asked.is_plain {
-            let mark = self.hear(told);
-            self.follow(mark, all);
-            return mark;
-        }
-        let mark = self.facts.mark();
+        let (plan, mark) = (self.plan, self.facts.mark());
         if asked.is_heard {
             self.hear(told);
         }
-        self.waiting.hear(told);
-        self.moved.clear();
-        let plan = self.plan;
-        let (mut start, count) = (0, self.waiting.rules.len());
-        while start < count {
-            let condition = self.waiting.rules[start].condition;
-            let same = self.waiting.rules[start..].iter().take_while(|waiting| waiting.condition == condition).count();
-            let rules = start..start + same;
-            start = rules.end;
-            if !all && !self.bounds.is_telling[condition as usize] {
-                continue;
-            }
-            let so_far = self.so_far(condition);
-            let (waiting, facts) = (&mut self.waiting, &self.facts);
-            let ids = rules.clone().map(|place| waiting.rules[place].rule);
-            self.work.ids.clear();
-            self.work.ids.extend(ids);
-            self.truths.clear();
-            self.truths.extend(rules.map(|place| waiting.evidence(plan, facts, waiting.rules[place])));
-            let now = self.work.ids.iter().copied().zip(self.truths.iter().copied());
-            match waiting.after(plan, condition, so_far, now, &mut self.work.families) {
-                Then::Same => {}
-                Then::Moved(now) => self.moves(now),
-                Then::Involved => {
-                    if !asked.is_heard && self.facts.mark() == mark {
-                        self.hear(told);
-                    }
-                    let ids = std::mem::take(&mut self.work.ids);
-                    if let Some(now) = self.standing(condition, &ids) {
-                        self.moves(now);
-                    }
-                    self.work.ids = ids;
-                }
-            }
+        let mut said = std::mem::take(&mut self.said);
+        said.clear();
+        if asked.is_plain {
+            let is_wanted = |condition: u32| all || self.bounds.is_telling[condition as usize];
+            self.waiting.answer(plan, &self.facts, told, is_wanted, &mut said);
+        } else {
+            self.follow(mark, all, &mut said);
         }
+        self.moved.clear();
+        for same in said.chunk_by(|a, b| a.condition == b.condition) {
+            let now = match self.waiting.after(plan, self.so_far(same[0].condition), same, &mut self.work.families) {
+                Then::Same => None,
+                Then::Moved(now) => Some(now),
+                Then::Involved => self.standing(same),
+            };
+            now.into_iter().for_each(|now| self.moves(now));
+        }
+        self.said = said;
         mark
     }
 
@@ -332,8 +310,8 @@ impl<'a> Supposing<'a> {
         mark
     }
 
-    /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter.
-    fn follow(&mut self, mark: usize, all: bool) {
+    /// What rules would say after a supposed answer that was heard: all that it reaches, or those that could matter.
+    fn follow(&mut self, mark: usize, all: bool, said: &mut Vec<Says>) {
         let (plan, Self { work, facts, bounds, considered, .. }) = (self.plan, &mut *self);
         let condition_of = |rule: u32| plan.index.condition_of[rule as usize];
         let mut see = |rule: u32| {
@@ -347,26 +325,12 @@ impl<'a> Supposing<'a> {
             rules.filter(|&&rule| considered[rule as usize / 64] & (1 << (rule % 64)) != 0).for_each(|&rule| see(rule));
         }
         facts.shown_since(mark, |literal| plan.index.speakers_of.of(literal).iter().for_each(|&rule| see(rule)));
-        let mut rules = std::mem::take(&mut self.work.ids);
-        rules.clear();
-        self.work.rules.drain_into(&mut rules);
-        self.moved.clear();
-        for rules in rules.chunk_by(|&a, &b| condition_of(a) == condition_of(b)) {
-            let condition = condition_of(rules[0]);
-            let so_far = self.so_far(condition);
-            let facts = &self.facts;
-            let now = rules.iter().map(|&rule| (rule, facts.evidence(plan, rule, &plan.index.speakers[rule as usize])));
-            match self.waiting.after(plan, condition, so_far, now, &mut self.work.families) {
-                Then::Same => {}
-                Then::Moved(now) => self.moves(now),
-                Then::Involved => {
-                    if let Some(now) = self.standing(condition, rules) {
-                        self.moves(now);
-                    }
-                }
-            }
-        }
-        self.work.ids = rules;
+        work.ids.clear();
+        work.rules.drain_into(&mut work.ids);
+        said.extend(work.ids.iter().map(|&rule| {
+            let evidence = facts.evidence(plan, rule, &plan.index.speakers[rule as usize]);
+            Says { rule, condition: condition_of(rule), evidence }
+        }));
     }
 
     fn is_determined(&self) -> bool {
@@ -418,12 +382,12 @@ impl<'a> Supposing<'a> {
     }
 
     /// Where a condition would stand; `None` where it stands already. The rules are ascending, and so is what was heard.
-    fn standing(&mut self, condition: u32, rules: &[u32]) -> Option<Standing> {
-        let plan = self.plan;
+    fn standing(&mut self, said: &[Says]) -> Option<Standing> {
+        let (plan, condition) = (self.plan, said[0].condition);
         let before = self.so_far(condition).heard;
         self.heard.clear();
         let (mut next, mut changes) = (0, false);
-        for &rule in rules {
+        for &Says { rule, evidence, .. } in said {
             while next < before.len() && before[next].rule < rule {
                 self.heard.push(before[next]);
                 next += 1;
@@ -431,7 +395,7 @@ impl<'a> Supposing<'a> {
             let was = before.get(next).filter(|heard| heard.rule == rule);
             next += usize::from(was.is_some());
             let speaker = &plan.index.speakers[rule as usize];
-            let is = Heard::of(rule, speaker, self.facts.evidence(plan, rule, speaker));
+            let is = Heard::of(rule, speaker, evidence);
             changes |= is.as_ref() != was;
             self.heard.extend(is);
         }

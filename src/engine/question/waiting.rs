@@ -14,9 +14,9 @@ use super::super::weight::Weight;
 
 /// A rule that could come to say something else than it does.
 #[derive(Debug, Clone, Copy)]
-pub struct WaitingRule {
-    pub rule: u32,
-    pub condition: u32,
+struct WaitingRule {
+    rule: u32,
+    condition: u32,
     /// Of the literals of its table those that are evidence so far, and those whose opposites are.
     shown: u8,
     denied: u8,
@@ -24,6 +24,14 @@ pub struct WaitingRule {
     own: u8,
     /// Whether what it is evidence of must be read off the facts: it is too large for a table.
     by_facts: bool,
+}
+
+/// What a rule would be evidence of.
+#[derive(Debug, Clone, Copy)]
+pub struct Says {
+    pub rule: u32,
+    pub condition: u32,
+    pub evidence: Truth,
 }
 
 /// Where a condition stands, if a rule of it was heard, and what was heard.
@@ -60,7 +68,7 @@ enum Base {
 /// The rules that wait for one finding, and what counts so far for their conditions.
 pub struct Waiting {
     /// Ascending, so that those of one condition stand together.
-    pub rules: Vec<WaitingRule>,
+    rules: Vec<WaitingRule>,
     /// Whether any of them must be read off the facts.
     pub by_facts: bool,
     first_atom: u32,
@@ -133,16 +141,27 @@ impl Waiting {
         self.answer.resize(atoms.len(), Truth::UNKNOWN);
     }
 
-    /// Takes what an answer tells.
-    pub fn hear(&mut self, told: &[(u32, Truth)]) {
+    /// What the rules that wait would say after an answer, of those conditions that are wanted; read off the facts too, which
+    /// must have heard it where any rule is read off them.
+    pub fn answer(
+        &mut self,
+        plan: &Plan,
+        facts: &Facts,
+        told: &[(u32, Truth)],
+        is_wanted: impl Fn(u32) -> bool,
+        said: &mut Vec<Says>,
+    ) {
         self.answer.fill(Truth::UNKNOWN);
         for &(atom, truth) in told {
             self.answer[(atom - self.first_atom) as usize] = truth;
         }
+        for &waiting in self.rules.iter().filter(|waiting| is_wanted(waiting.condition)) {
+            let evidence = self.evidence(plan, facts, waiting);
+            said.push(Says { rule: waiting.rule, condition: waiting.condition, evidence });
+        }
     }
 
-    /// What a rule would be evidence of after the answer that was heard last; by the facts too, where it is read off them.
-    pub fn evidence(&self, plan: &Plan, facts: &Facts, waiting: WaitingRule) -> Truth {
+    fn evidence(&self, plan: &Plan, facts: &Facts, waiting: WaitingRule) -> Truth {
         let speaker = &plan.index.speakers[waiting.rule as usize];
         if waiting.by_facts {
             return facts.evidence(plan, waiting.rule, speaker);
@@ -154,27 +173,20 @@ impl Waiting {
             own &= own - 1;
             let literal = speaker.table.literals[i as usize];
             let told = self.answer[(literal / 2 - self.first_atom) as usize];
-            let told = if literal % 2 == 0 { told } else { told.negate() };
+            let told = if literal.is_multiple_of(2) { told } else { told.negate() };
             shown |= u32::from(told.t()) << i;
             denied |= u32::from(told.f()) << i;
         }
         speaker.table.truth(shown, denied)
     }
 
-    /// Where a condition would stand after an answer; `now` are the rules that it could change, each with what it would be
-    /// evidence of.
-    pub fn after(
-        &mut self,
-        plan: &Plan,
-        condition: u32,
-        so_far: SoFar<'_>,
-        now: impl Iterator<Item = (u32, Truth)>,
-        families: &mut Families,
-    ) -> After {
+    /// Where a condition would stand after an answer, by what its rules would say that the answer could change.
+    pub fn after(&mut self, plan: &Plan, so_far: SoFar<'_>, now: &[Says], families: &mut Families) -> After {
         let SoFar { standing: before, heard } = so_far;
+        let condition = now[0].condition;
         self.said.clear();
         let mut is_chosen = false;
-        for (rule, evidence) in now {
+        for &Says { rule, evidence, .. } in now {
             let speaker = &plan.index.speakers[rule as usize];
             let was = heard.iter().find(|heard| heard.rule == rule).map(|heard| heard.evidence);
             let (weight, is_true) = match evidence {
