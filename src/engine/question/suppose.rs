@@ -191,7 +191,7 @@ impl<'a> Supposing<'a> {
         let is_alarming = self.bounds.is_alarming(finding);
         let is_plain = reach.is_plain[finding.0];
         if is_plain {
-            self.waiting.gather(self.plan, &mut self.facts, finding);
+            self.waiting.gather(self.plan, &self.facts, finding);
         }
         let is_heard = !is_plain || self.waiting.by_facts || is_alarming;
         let mut asked = Asked { is_plain, is_heard, is_flagged: is_alarming };

@@ -96,32 +96,17 @@ impl Waiting {
         }
     }
 
-    /// Gathers the rules that an answer to a finding which tells no other could change. The facts are left as they were.
-    pub fn gather(&mut self, plan: &Plan, facts: &mut Facts, finding: FindingIndex) {
+    /// Gathers the rules that an answer to a finding which tells no other could change.
+    pub fn gather(&mut self, plan: &Plan, facts: &Facts, finding: FindingIndex) {
         let atoms = plan.atoms_of(finding);
         self.first_atom = to_u32(atoms.start);
         self.rules.clear();
         let rules = plan.index.rules_by_finding.of(to_u32(finding.0));
-        let (speakers, has_table) = (&plan.index.speakers, |rule: &u32| plan.index.speakers[*rule as usize].has_table);
-        // What could be told at most, for the rules that are too large for a table.
-        let mark = facts.mark();
-        let mut larger: Vec<(u32, Truth)> = Vec::new();
-        if !rules.iter().all(has_table) {
-            let evidence = |facts: &Facts, rule: u32| facts.evidence(plan, rule, &speakers[rule as usize]);
-            larger.extend(rules.iter().filter(|rule| !has_table(rule)).map(|&rule| (rule, evidence(facts, rule))));
-            atoms.clone().for_each(|atom| facts.hear(to_u32(atom), Truth::BOTH));
-            larger.retain(|&(rule, is)| evidence(facts, rule) != is);
-            facts.undo(mark);
-        }
-        let mut larger = larger.into_iter().map(|(rule, _)| rule).peekable();
         for &rule in rules {
-            let speaker = &speakers[rule as usize];
+            let speaker = &plan.index.speakers[rule as usize];
             let condition = speaker.condition;
             if !speaker.has_table {
-                if larger.next_if_eq(&rule).is_some() {
-                    let by_facts = true;
-                    self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, by_facts });
-                }
+                self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, by_facts: true });
                 continue;
             }
             let (shown, denied) = facts.sides(speaker);
