@@ -32,6 +32,13 @@ impl Promise {
     const ANYTHING: Promise = Promise { may_rise: true, gain: f64::INFINITY };
 }
 
+/// By how much the odds of the conditions of each urgency can rise and fall at most.
+#[derive(Default)]
+struct Swing {
+    up: [f64; 5],
+    down: [f64; 5],
+}
+
 /// Bounds for one group of an evaluation.
 pub struct Bounds<'a> {
     plan: &'a Plan,
@@ -40,8 +47,10 @@ pub struct Bounds<'a> {
     urgency: Urgency,
     /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
     pub slack: f64,
-    /// How much odds may come or go before a sum of shares can reach a threshold that is above the urgency.
-    below: f64,
+    /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
+    margins: Vec<(Urgency, f64, f64)>,
+    /// What is demanded whatever the shares are, while no red flag is touched.
+    held: Urgency,
     /// For each condition, one more than its place among the standings; zero for none.
     places: Vec<u32>,
     /// For each condition its odds and what it adds to the second sum of the entropy, as floats.
@@ -74,7 +83,8 @@ impl<'a> Bounds<'a> {
             base,
             urgency,
             slack: -1.0,
-            below: 0.0,
+            margins: Vec::new(),
+            held: Urgency::SelfCare,
             places,
             odds: all_odds,
             first: vec![0; plan.findings().len()],
@@ -94,14 +104,12 @@ impl<'a> Bounds<'a> {
         bounds
     }
 
-    /// Takes for each urgency that shares can demand by how much odds the sums are over its threshold, or under it. A
-    /// condition moves them by its odds at most.
-    pub fn know(&mut self, margins: &[(Urgency, f64, f64)]) {
-        let least = |margins: &mut dyn Iterator<Item = &(Urgency, f64, f64)>| {
-            margins.map(|(_, _, margin)| margin.abs()).fold(f64::INFINITY, f64::min) * 0.99
-        };
-        self.slack = least(&mut margins.iter());
-        self.below = least(&mut margins.iter().filter(|(level, ..)| *level > self.urgency));
+    /// Takes for each urgency that shares can demand by how much odds the sums are over its threshold, or under it, and what
+    /// is demanded whatever the shares are.
+    pub fn know(&mut self, margins: &[(Urgency, f64, f64)], held: Urgency) {
+        self.slack = margins.iter().map(|(_, _, margin)| margin.abs()).fold(f64::INFINITY, f64::min) * 0.99;
+        self.margins.extend_from_slice(margins);
+        self.held = held;
         self.is_telling.fill(false);
     }
 
@@ -273,15 +281,18 @@ impl<'a> Bounds<'a> {
         });
         let (mut light, mut determined, mut is_idle) = (0.0, scores.determined, !self.is_alarming(finding));
         let (mut moved, mut weighted, mut raised) = (0.0, 0.0, 0.0);
+        let mut swing = Swing::default();
         for i in 0..self.reached.len() {
             let reached = self.reached[i];
             let before = self.before(reached.condition).map(|(_, before)| before);
-            let prior = self.plan.index.standings[reached.condition as usize].prior;
-            let score = before.map_or(prior, |before| before.score);
+            let prior = &self.plan.index.standings[reached.condition as usize];
+            let score = before.map_or(prior.prior, |before| before.score);
             let families = before.map_or(0, |before| before.families);
             let likely = odds(score + reached.up);
-            let (odds, weight) = self.odds[reached.condition as usize];
-            moved += odds;
+            let (now, weight) = self.odds[reached.condition as usize];
+            swing.up[prior.urgency.index()] += likely - now;
+            swing.down[prior.urgency.index()] += now - odds(score + reached.down.negate());
+            moved += now;
             weighted += weight;
             raised += likely;
             determined -= usize::from(families > 1 && reached.loses);
@@ -291,20 +302,37 @@ impl<'a> Bounds<'a> {
             };
             let is_telling = decides || light + likely >= self.slack * LIGHT;
             light += if is_telling { 0.0 } else { likely };
-            is_idle &= !is_telling;
+            is_idle &= !decides;
             self.is_telling[reached.condition as usize] = is_telling;
         }
         let may_be_lost = first.is_some() && determined == 0;
         if may_be_lost {
             self.reached.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
         }
-        if is_idle && !may_be_lost {
+        let crossed = self.crossed(&swing);
+        if is_idle && !may_be_lost && crossed.is_none_or(|level| level <= self.held) {
             return None;
         }
         let opens = self.plan.index.reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
         let may_be_unclear = may_be_lost && self.plan.header.insufficient_urgency > self.urgency;
-        let may_rise = opens || may_be_unclear || raised >= self.below;
+        let may_rise = opens || may_be_unclear || crossed > Some(self.urgency);
         Some(Promise { may_rise, gain: self.gain(moved, weighted, raised) })
+    }
+
+    /// The highest urgency of which the sum of shares might cross the threshold.
+    fn crossed(&self, swing: &Swing) -> Option<Urgency> {
+        let sum = |of: &[f64]| of.iter().sum::<f64>();
+        let rough = self.base.scores.total * 1e-9;
+        let crosses = |&(level, act_at, margin): &(Urgency, f64, f64)| {
+            let (up, up_above) = swing.up.split_at(level.index());
+            let (down, down_above) = swing.down.split_at(level.index());
+            if margin < 0.0 {
+                margin + (1.0 - act_at) * sum(up_above) + act_at * sum(down) >= -rough
+            } else {
+                margin - (1.0 - act_at) * sum(down_above) - act_at * sum(up) < rough
+            }
+        };
+        self.margins.iter().filter(|margin| crosses(margin)).map(|(level, ..)| *level).max()
     }
 
     /// A bound on the drop of the entropy when conditions of odds `moved` come to `raised` at most. What is not moved keeps

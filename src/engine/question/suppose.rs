@@ -162,7 +162,8 @@ impl<'a> Supposing<'a> {
         supposing.demanded = supposing.flags(base.facts.mark()).0;
         let unchanged = supposing.after(&[], Asked { is_plain: false, is_heard: true, is_flagged: true });
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
-            supposing.bounds.know(&supposing.margins);
+            let held = supposing.demanded.max(supposing.others);
+            supposing.bounds.know(&supposing.margins, held);
         }
         supposing
     }
