@@ -49,8 +49,8 @@ pub struct Bounds<'a> {
     pub slack: f64,
     /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
     margins: Vec<(Urgency, f64, f64)>,
-    /// What is demanded whatever the shares are, while no red flag is touched.
-    held: Urgency,
+    /// What is demanded whatever the shares are: while no red flag is touched that has a say, and always.
+    held: (Urgency, Urgency),
     /// For each condition, one more than its place among the standings; zero for none.
     places: Vec<u32>,
     /// For each condition its odds and what it adds to the second sum of the entropy, as floats.
@@ -63,8 +63,10 @@ pub struct Bounds<'a> {
     reached: Vec<Move>,
     /// For each condition whether the finding in question moves it so that it could change the urgency or the first place.
     pub is_telling: Vec<bool>,
-    /// For each finding whether a red flag that has a say looks at what an answer to it tells; a bit each.
-    pub alarming: Vec<u64>,
+    /// For each finding whether a red flag that has a say looks at what an answer to it tells, and whether one of those could
+    /// change the urgency by itself; a bit each.
+    alarming: Vec<u64>,
+    decisive: Vec<u64>,
     weighted: f64,
     entropy: f64,
 }
@@ -84,7 +86,7 @@ impl<'a> Bounds<'a> {
             urgency,
             slack: -1.0,
             margins: Vec::new(),
-            held: Urgency::SelfCare,
+            held: (Urgency::SelfCare, Urgency::SelfCare),
             places,
             odds: all_odds,
             first: vec![0; plan.findings().len()],
@@ -92,6 +94,7 @@ impl<'a> Bounds<'a> {
             reached: Vec::new(),
             is_telling: vec![true; plan.conditions.len()],
             alarming: vec![0; plan.findings().len() / 64 + 1],
+            decisive: vec![0; plan.findings().len() / 64 + 1],
             weighted: weighted.value(),
             entropy: entropy(base.scores.sums.total(), weighted),
         };
@@ -105,8 +108,8 @@ impl<'a> Bounds<'a> {
     }
 
     /// Takes for each urgency that shares can demand by how much odds the sums are over its threshold, or under it, and what
-    /// is demanded whatever the shares are.
-    pub fn know(&mut self, margins: &[(Urgency, f64, f64)], held: Urgency) {
+    /// is demanded whatever the shares are: while no red flag is touched that has a say, and always.
+    pub fn know(&mut self, margins: &[(Urgency, f64, f64)], held: (Urgency, Urgency)) {
         self.slack = margins.iter().map(|(_, _, margin)| margin.abs()).fold(f64::INFINITY, f64::min) * 0.99;
         self.margins.extend_from_slice(margins);
         self.held = held;
@@ -185,7 +188,7 @@ impl<'a> Bounds<'a> {
             return (0..plan.findings().len()).map(FindingIndex).collect();
         }
         let first = self.first_place().map(|first| first.0);
-        let mut marks = self.alarming.clone();
+        let mut marks = self.decisive.clone();
         let mut mark = |finding: u32| marks[finding as usize / 64] |= 1 << (finding % 64);
         (0..).zip(&self.first).filter(|(_, first)| **first > 0).for_each(|(finding, _)| mark(finding));
         match first {
@@ -225,9 +228,23 @@ impl<'a> Bounds<'a> {
         scores.best.filter(|_| scores.determined > 0)
     }
 
+    /// Takes a red flag that has a say, and whether it could change the urgency by itself.
+    pub fn alarm(&mut self, flag: u32, is_decisive: bool) {
+        for &finding in self.plan.index.reach.askers.of(flag) {
+            let (word, bit) = (finding as usize / 64, 1 << (finding % 64));
+            self.alarming[word] |= bit;
+            self.decisive[word] |= if is_decisive { bit } else { 0 };
+        }
+    }
+
     /// Whether a red flag that has a say looks at what an answer to a finding tells.
     pub fn is_alarming(&self, finding: FindingIndex) -> bool {
         self.alarming[finding.0 / 64] & (1 << (finding.0 % 64)) != 0
+    }
+
+    /// Whether one of those could change the urgency by itself.
+    fn is_decisive(&self, finding: FindingIndex) -> bool {
+        self.decisive[finding.0 / 64] & (1 << (finding.0 % 64)) != 0
     }
 
     /// Where a condition stands, if a rule of it was heard.
@@ -279,7 +296,7 @@ impl<'a> Bounds<'a> {
             let own = self.reached.iter().find(|reached| reached.condition == first.2.0);
             own.map_or(first.0, |own| Weight(first.0.0.saturating_sub(own.down.0)))
         });
-        let (mut light, mut determined, mut is_idle) = (0.0, scores.determined, !self.is_alarming(finding));
+        let (mut light, mut determined, mut is_idle) = (0.0, scores.determined, !self.is_decisive(finding));
         let (mut moved, mut weighted, mut raised) = (0.0, 0.0, 0.0);
         let mut swing = Swing::default();
         for i in 0..self.reached.len() {
@@ -310,7 +327,8 @@ impl<'a> Bounds<'a> {
             self.reached.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
         }
         let crossed = self.crossed(&swing);
-        if is_idle && !may_be_lost && crossed.is_none_or(|level| level <= self.held) {
+        let held = if self.is_alarming(finding) { self.held.1 } else { self.held.0 };
+        if is_idle && !may_be_lost && crossed.is_none_or(|level| level <= held) {
             return None;
         }
         let opens = self.plan.index.reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);

@@ -151,10 +151,11 @@ impl<'a> Supposing<'a> {
             waited_for: Vec::new(),
             sums: Vec::new(),
         };
+        let held = supposing.urgency_with(base.by_conditions, supposing.fired);
         for flag in base.flags.iter().filter(|flag| has_a_say(flag)) {
-            for &finding in plan.index.reach.askers.of(flag.flag) {
-                supposing.bounds.alarming[finding as usize / 64] |= 1 << (finding % 64);
-            }
+            let raises = plan.index.alarms[flag.flag as usize].floor > evaluation.urgency;
+            let lowers = precaution(plan, flag).is_some_and(|(_, floor)| floor > held);
+            supposing.bounds.alarm(flag.flag, raises || lowers);
         }
         for flag in base.flags.iter().filter(|flag| flag.is_half_told()) {
             deciding(plan, &base.facts, flag.flag, &mut supposing.waited_for);
@@ -162,8 +163,8 @@ impl<'a> Supposing<'a> {
         supposing.demanded = supposing.flags(base.facts.mark()).0;
         let unchanged = supposing.after(&[], Asked { is_plain: false, is_heard: true, is_flagged: true });
         if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
-            let held = supposing.demanded.max(supposing.others);
-            supposing.bounds.know(&supposing.margins, held);
+            let always = supposing.fired.max(supposing.others);
+            supposing.bounds.know(&supposing.margins, (supposing.demanded.max(always), always));
         }
         supposing
     }
