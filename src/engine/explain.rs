@@ -14,6 +14,7 @@ use super::plan::{Ask, Plan};
 use super::question::{Asked, Why, contradicted, next_questions};
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Kind};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// What a caller wants to see.
@@ -36,11 +37,12 @@ pub fn explain(plan: &Plan, findings: &Findings, evaluation: &Evaluation, option
     let telling = Telling { plan, findings, evaluation };
     answer.red_flags = listing.red_flags.iter().map(|listed| telling.red_flag(&listing, listed)).collect();
     answer.differentials = listing.conditions.iter().map(|listed| telling.differential(&listing, listed)).collect();
+    answer.next_questions = listing.questions.iter().map(|asked| telling.question(asked)).collect();
     answer
 }
 
-/// The same with the red flags and the differentials in dense ids and none in the answer, for whoever writes them out of
-/// the plan.
+/// The same with the red flags, the differentials and the questions in dense ids and none in the answer, for whoever writes
+/// them out of the plan.
 #[must_use]
 pub fn explain_listing(
     plan: &Plan,
@@ -49,10 +51,12 @@ pub fn explain_listing(
     options: &AnswerOptions,
 ) -> (Answer, Listing) {
     let telling = Telling { plan, findings, evaluation };
-    let listing = Listing::of(plan, evaluation, options);
+    let mut listing = Listing::of(plan, evaluation, options);
     let most = if options.max_questions == 0 { 5 } else { options.max_questions };
     let (asked, should_stop) =
         if options.omit_questions { (Vec::new(), false) } else { next_questions(plan, findings, evaluation, most) };
+    listing.questions = asked;
+    listing.questions.truncate(most);
     let header = &plan.header;
     let headline = &header.headlines[evaluation.urgency.index()];
     let groups = telling.groups(&listing);
@@ -78,7 +82,7 @@ pub fn explain_listing(
         undetermined_share: groups.first().map_or(1.0, |group| group.undetermined_share),
         groups,
         differentials: Vec::new(),
-        next_questions: asked.iter().take(most).map(|asked| telling.question(asked)).collect(),
+        next_questions: Vec::new(),
         should_stop,
         notices: telling.notices(),
         safety_net: telling.safety_net(&listing),
@@ -253,74 +257,8 @@ impl Telling<'_> {
     }
 
     fn question(&self, asked: &Asked) -> Question {
-        let plan = self.plan;
-        let why = match &asked.why {
-            Why::Screen => "Every patient is asked this.".to_owned(),
-            Why::TwoKinds => "Some answers contradict each other, as if there were two kinds of spots.".to_owned(),
-            Why::OldSpots => "Old spots explain no new ones beside them.".to_owned(),
-            Why::RedFlag(flag) => {
-                let flag = &plan.red_flags[*flag];
-                format!("It would settle a red flag: {} ({}).", flag.name, flag.floor)
-            }
-            Why::Ranking => "It could change the urgency or which cause comes first.".to_owned(),
-        };
         let group = asked.group.map_or(String::new(), |group| self.group_name(group));
-        match asked.ask {
-            Ask::Finding(index) => self.finding_question(index, group, why),
-            Ask::Box(place) => {
-                let item = &plan.boxes[place];
-                let options = item
-                    .findings
-                    .iter()
-                    .map(|&finding| plan.vocabulary.get(finding))
-                    .map(|finding| QuestionOption { id: finding.id.clone(), name: finding.name.clone() })
-                    .collect();
-                Question {
-                    id: item.id.clone(),
-                    text: item.ask.clone(),
-                    help: item.help.clone(),
-                    kind: if item.pick_one { QuestionKind::OneOf } else { QuestionKind::AnyOf },
-                    findings: plan.ids(&item.findings),
-                    box_id: item.id.clone(),
-                    fingerprint: item.fingerprint.clone(),
-                    options,
-                    unit: String::new(),
-                    range: None,
-                    group,
-                    why,
-                }
-            }
-        }
-    }
-
-    fn finding_question(&self, index: FindingIndex, group: String, why: String) -> Question {
-        let finding = self.plan.vocabulary.get(index);
-        let options = finding
-            .kind
-            .options()
-            .iter()
-            .map(|option| QuestionOption { id: option.id.clone(), name: option.name.clone() })
-            .collect();
-        let (kind, unit, range) = match &finding.kind {
-            Kind::YesNo => (QuestionKind::YesNo, String::new(), None),
-            Kind::Number { unit, low, high } => (QuestionKind::Number, unit.clone(), Some((*low, *high))),
-            Kind::Choice { .. } => (QuestionKind::Choice, String::new(), None),
-            Kind::MultipleChoice { .. } => (QuestionKind::MultipleChoice, String::new(), None),
-        };
-        Question {
-            id: finding.id.clone(),
-            text: finding.ask.clone(),
-            help: finding.help.clone(),
-            kind,
-            findings: vec![finding.id.clone()],
-            box_id: String::new(),
-            fingerprint: String::new(),
-            options,
-            unit,
-            range,
-            group,
-            why,
-        }
+        Question { group, why: why_asked(self.plan, &asked.why).into_owned(), ..question_words(self.plan, asked.ask) }
     }
 
     fn notices(&self) -> Vec<Notice> {
@@ -367,4 +305,77 @@ impl Telling<'_> {
         }
         Some(net)
     }
+}
+
+/// A question as it is asked whoever the patient is: without the group that it is about, and without why.
+#[must_use]
+pub fn question_words(plan: &Plan, ask: Ask) -> Question {
+    match ask {
+        Ask::Finding(index) => finding_question(plan, index),
+        Ask::Box(place) => {
+            let item = &plan.boxes[place];
+            let members = item.findings.iter().map(|&finding| plan.vocabulary.get(finding));
+            Question {
+                id: item.id.clone(),
+                text: item.ask.clone(),
+                help: item.help.clone(),
+                kind: if item.pick_one { QuestionKind::OneOf } else { QuestionKind::AnyOf },
+                findings: plan.ids(&item.findings),
+                box_id: item.id.clone(),
+                fingerprint: item.fingerprint.clone(),
+                options: members
+                    .map(|finding| QuestionOption { id: finding.id.clone(), name: finding.name.clone() })
+                    .collect(),
+                unit: String::new(),
+                range: None,
+                group: String::new(),
+                why: String::new(),
+            }
+        }
+    }
+}
+
+fn finding_question(plan: &Plan, index: FindingIndex) -> Question {
+    let finding = plan.vocabulary.get(index);
+    let options = finding
+        .kind
+        .options()
+        .iter()
+        .map(|option| QuestionOption { id: option.id.clone(), name: option.name.clone() })
+        .collect();
+    let (kind, unit, range) = match &finding.kind {
+        Kind::YesNo => (QuestionKind::YesNo, String::new(), None),
+        Kind::Number { unit, low, high } => (QuestionKind::Number, unit.clone(), Some((*low, *high))),
+        Kind::Choice { .. } => (QuestionKind::Choice, String::new(), None),
+        Kind::MultipleChoice { .. } => (QuestionKind::MultipleChoice, String::new(), None),
+    };
+    Question {
+        id: finding.id.clone(),
+        text: finding.ask.clone(),
+        help: finding.help.clone(),
+        kind,
+        findings: vec![finding.id.clone()],
+        box_id: String::new(),
+        fingerprint: String::new(),
+        options,
+        unit,
+        range,
+        group: String::new(),
+        why: String::new(),
+    }
+}
+
+/// Why something is asked.
+#[must_use]
+pub fn why_asked(plan: &Plan, why: &Why) -> Cow<'static, str> {
+    Cow::Borrowed(match why {
+        Why::Screen => "Every patient is asked this.",
+        Why::TwoKinds => "Some answers contradict each other, as if there were two kinds of spots.",
+        Why::OldSpots => "Old spots explain no new ones beside them.",
+        Why::RedFlag(flag) => {
+            let flag = &plan.red_flags[*flag];
+            return Cow::Owned(format!("It would settle a red flag: {} ({}).", flag.name, flag.floor));
+        }
+        Why::Ranking => "It could change the urgency or which cause comes first.",
+    })
 }

@@ -1,5 +1,5 @@
-//! The ranked list and the red flags in dense ids: each condition with its score, its reasons and the rules that are not
-//! decided, each flag with its state and what would decide it.
+//! The ranked list, the red flags and the questions in dense ids: each condition with its score, its reasons and the rules
+//! that are not decided, each flag with its state and what would decide it.
 //!
 //! Owns what is listed and in which order. `explain` puts it into words, and whoever only sends an answer away can write
 //! the words out of the plan without building them anew.
@@ -12,6 +12,7 @@ use super::evaluate::score::{Families, Heard, Tally};
 use super::explain::AnswerOptions;
 use super::plan::Plan;
 use super::plan::program::to_u32;
+use super::question::Asked;
 use super::truth::Truth;
 use super::urgency::Urgency;
 use super::vocabulary::FindingIndex;
@@ -21,7 +22,7 @@ use std::ops::Range;
 /// How many differentials a group lists where nothing else is asked for.
 const DIFFERENTIALS: usize = 10;
 
-/// The red flags and the differentials of an evaluation. What belongs to each stands side by side in the lists.
+/// The red flags, the differentials and the questions of an evaluation. What belongs to each stands side by side in the lists.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Listing {
     /// Fired flags, precautions, then open flags; within each the highest floor first, then by id.
@@ -34,6 +35,8 @@ pub struct Listing {
     pub undecided: Vec<UndecidedRule>,
     /// The findings of all.
     pub findings: Vec<FindingIndex>,
+    /// What to ask, most useful first; `explain` notes them here.
+    pub questions: Vec<Asked>,
 }
 
 /// What is listed of one group: its findings, a bit each.

@@ -38,11 +38,12 @@ pub mod vocabulary;
 pub mod weight;
 
 pub use evaluate::{Evaluation, evaluate};
-pub use explain::{AnswerOptions, explain, explain_listing};
+pub use explain::{AnswerOptions, explain, explain_listing, question_words, why_asked};
 pub use finding::Findings;
 pub use lint::shared_codings;
 #[cfg(fuzzing)]
 pub use parse::yardstick::hold as hold_the_reading;
+pub use question::{Asked, Why};
 
 use answer::Answer;
 use case::{Case, Shown};
@@ -157,7 +158,7 @@ pub fn answer_with(
     Ok(explain(plan, &findings, evaluation, options))
 }
 
-/// The same with the differentials in dense ids, and with the names of the groups that they speak of.
+/// The same with the red flags, the differentials and the questions in dense ids, and with the names of the groups that they speak of.
 ///
 /// # Errors
 /// All violations of the submission; nothing else can fail.

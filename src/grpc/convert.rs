@@ -388,7 +388,8 @@ fn contribution(contribution: answer::Contribution) -> proto::Contribution {
     }
 }
 
-fn question(question: answer::Question) -> proto::Question {
+/// Converts a question.
+pub(super) fn question(question: answer::Question) -> proto::Question {
     let answer::Question { id, text, help, kind, findings, box_id, fingerprint, options, unit, range, group, why } =
         question;
     let kind = match kind {

@@ -1,6 +1,6 @@
-//! An answer on its way out: the ranked list is written straight from the plan into bytes.
+//! An answer on its way out: the ranked list and the questions are written straight from the plan into bytes.
 //!
-//! Owns the encoding of red flags and differentials, which are nearly all of an answer and nearly all static text, and the
+//! Owns the encoding of red flags, differentials and questions, which are nearly all of an answer and nearly all static text, and the
 //! codecs of the triage service. What is static is made into bytes once for a pack. Everything else is an ordinary message.
 //! What is written here is what `convert` would have made of the same answer, with its fields in another order; a test holds
 //! the two to each other. It holds no clinical logic.
@@ -18,6 +18,7 @@ use crate::engine::answer::{Advice, Citation, RedFlagState};
 use crate::engine::listing::{Listed, ListedFlag, Listing, Reason, UndecidedRule};
 use crate::engine::plan::{Condition, Plan};
 use crate::engine::vocabulary::FindingIndex;
+use crate::engine::{self, Asked};
 use crate::store::LoadedPack;
 use crate::store::phrases::Phrase;
 use backwards::{BUFFER, Backwards, LENGTH, VARINT};
@@ -31,13 +32,14 @@ pub mod service {
 /// Numbers in `EvaluateResponse`.
 const RED_FLAGS: u32 = 9;
 const DIFFERENTIALS: u32 = 13;
+const NEXT_QUESTIONS: u32 = 14;
 /// Numbers in `EvaluateStreamResponse`.
 const INDEX: u32 = 1;
 const RESPONSE: u32 = 2;
 
 const YIELD_AT: usize = 32 * 1024;
 
-/// An answer of which the red flags and the differentials are bytes already.
+/// An answer of which the red flags, the differentials and the questions are bytes already.
 #[derive(Debug)]
 pub struct EncodedAnswer {
     /// Everything else.
@@ -60,6 +62,9 @@ impl EncodedAnswer {
     pub fn new(head: proto::EvaluateResponse, pack: &LoadedPack, listing: &Listing, groups: &[String]) -> Self {
         let mut rest = Backwards::with_room(BUFFER);
         let group = |place: Option<usize>| place.and_then(|place| groups.get(place)).map_or("", String::as_str);
+        for asked in listing.questions.iter().rev() {
+            rest.message(NEXT_QUESTIONS, |out| question(out, pack, asked, group(asked.group)));
+        }
         for listed in listing.conditions.iter().rev() {
             let group = group(Some(listed.group));
             rest.message(DIFFERENTIALS, |out| differential(out, pack, listing, listed, group));
@@ -204,6 +209,14 @@ fn contribution(out: &mut Backwards, pack: &LoadedPack, listing: &Listing, condi
             out.text(5, words.because);
             out.text(1, words.id);
         })
+    }));
+}
+
+fn question(out: &mut Backwards, pack: &LoadedPack, asked: &Asked, group: &str) {
+    out.text(12, &engine::why_asked(&pack.plan, &asked.why));
+    out.text(11, group);
+    out.put(pack.phrases.get(Phrase::Question(asked.ask), || {
+        convert::question(engine::question_words(&pack.plan, asked.ask)).encode_to_vec().into()
     }));
 }
 

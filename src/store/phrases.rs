@@ -2,7 +2,7 @@
 //!
 //! Owns when it is made, which is the first time that it is wanted, and that it goes with the pack. It knows no encoding.
 
-use crate::engine::plan::Plan;
+use crate::engine::plan::{Ask, Plan};
 use std::sync::OnceLock;
 
 /// What stays the same in every answer that says it; each by its place in the plan.
@@ -18,6 +18,8 @@ pub enum Phrase {
     Condition(usize),
     /// A red flag that demands something.
     RedFlag(usize),
+    /// A question.
+    Question(Ask),
 }
 
 /// The phrases of one pack, as bytes.
@@ -25,6 +27,8 @@ pub enum Phrase {
 pub struct Phrases {
     rules: usize,
     conditions: usize,
+    flags: usize,
+    findings: usize,
     said: Box<[OnceLock<Box<[u8]>>]>,
 }
 
@@ -32,20 +36,25 @@ impl Phrases {
     /// Room for the phrases of a plan, all of them still to be made.
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
-        let (rules, conditions) = (plan.rules.len(), plan.conditions.len());
-        let room = 2 * rules + 2 * conditions + plan.red_flags.len();
-        Self { rules, conditions, said: (0..room).map(|_| OnceLock::new()).collect() }
+        let (rules, conditions, flags) = (plan.rules.len(), plan.conditions.len(), plan.red_flags.len());
+        let findings = plan.findings().len();
+        let room = 2 * rules + 2 * conditions + flags + findings + plan.boxes.len();
+        Self { rules, conditions, flags, findings, said: (0..room).map(|_| OnceLock::new()).collect() }
     }
 
     /// The bytes of a phrase; `make` is called where nobody wanted them before.
     pub fn get(&self, phrase: Phrase, make: impl FnOnce() -> Box<[u8]>) -> &[u8] {
         let conditions_from = 2 * self.rules;
+        let flags_from = conditions_from + 2 * self.conditions;
+        let questions_from = flags_from + self.flags;
         let place = match phrase {
             Phrase::Rule(rule) => rule,
             Phrase::Undecided(rule) => self.rules + rule,
             Phrase::Prior(condition) => conditions_from + condition,
             Phrase::Condition(condition) => conditions_from + self.conditions + condition,
-            Phrase::RedFlag(flag) => conditions_from + 2 * self.conditions + flag,
+            Phrase::RedFlag(flag) => flags_from + flag,
+            Phrase::Question(Ask::Finding(finding)) => questions_from + finding.0,
+            Phrase::Question(Ask::Box(place)) => questions_from + self.findings + place,
         };
         self.said[place].get_or_init(make)
     }
