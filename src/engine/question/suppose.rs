@@ -1,25 +1,25 @@
 //! What an answer would change: supposed, followed through, and taken back.
 //!
-//! Owns the expected gain of a question. A supposed answer is heard by a copy of the facts; only the rules, conditions and
-//! red flags that it reaches are read again, and sums are corrected rather than summed anew.
+//! Owns the expected gain of a question. Only the rules, conditions and red flags that an answer reaches are read again, and
+//! sums are corrected rather than summed anew. What a finding moves that tells no other is worked out condition by
+//! condition, for all answers at once (`columns`); otherwise each answer is heard by a copy of the facts and followed.
+
+pub(super) mod answers;
+mod columns;
 
 use super::super::evaluate::flag::{FlagState, Flagged, deciding, flagged};
 use super::super::evaluate::reading::Facts;
 use super::super::evaluate::score::{Heard, OddsSums, Rank, Standing, rank};
 use super::super::evaluate::{Evaluation, GroupEvaluation, Work};
 use super::super::odds::{Sum, entropy, odds, weighted};
-use super::super::plan::program::to_u32;
-use super::super::plan::{Plan, Test};
-use super::super::truth::Truth;
+use super::super::plan::Plan;
 use super::super::urgency::Urgency;
-use super::super::vocabulary::{FindingIndex, Kind};
+use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
 use super::bounds::{Bounds, LIGHT};
 use super::waiting::{After as Then, Says, SoFar, Waiting};
+use answers::Answers;
 use std::cmp::Reverse;
-
-/// P(finding | something else) for the order of questions alone, where only an ordinal strength is given.
-const ASSUMED_WITHOUT: f64 = 0.2;
 
 /// One group of an evaluation, ready to hear supposed answers.
 pub struct Supposing<'a> {
@@ -60,8 +60,12 @@ pub struct Supposing<'a> {
     considered: Vec<u64>,
     /// The findings that would fire a red flag whose sign was told already.
     waited_for: Vec<FindingIndex>,
-    /// For each answer how likely it is, and the two sums after it.
-    sums: Vec<(f64, Sum, Sum)>,
+    /// What each answer would change of the scores.
+    changes: Vec<Change>,
+    /// What the red flags would demand after each answer, and whether one above the urgency would come up.
+    demands: Vec<(Urgency, bool)>,
+    /// The answers from which on a condition may stand elsewhere.
+    cuts: Vec<u32>,
 }
 
 /// What asking for a finding is worth.
@@ -80,8 +84,6 @@ pub struct Worth {
 struct Asked {
     /// Whether it tells no other finding, and its rules are gathered.
     is_plain: bool,
-    /// Whether something must be read off the facts after it.
-    is_heard: bool,
     /// Whether red flags of consequence look at it.
     is_flagged: bool,
 }
@@ -95,14 +97,17 @@ struct Moved<'a> {
     now: Standing,
 }
 
-/// What would be if an answer were given.
-struct After {
-    first_place: Option<usize>,
-    urgency: Urgency,
-    /// Whether a red flag above the urgency would come up.
-    opens: bool,
-    odds: Sum,
+/// What an answer would change of the scores.
+#[derive(Clone, Copy, Default)]
+struct Change {
+    /// By how much the odds of the conditions of each urgency change.
+    odds: [Sum; 5],
+    /// By how much the second sum of the entropy changes.
     weighted: Sum,
+    /// How many conditions more have positive evidence from two families.
+    determined: i32,
+    /// The best condition that would be supported.
+    best: Option<Rank>,
 }
 
 impl<'a> Supposing<'a> {
@@ -149,9 +154,11 @@ impl<'a> Supposing<'a> {
             demanded: Urgency::SelfCare,
             considered,
             waited_for: Vec::new(),
-            sums: Vec::new(),
+            changes: Vec::new(),
+            demands: Vec::new(),
+            cuts: Vec::new(),
         };
-        let held = supposing.urgency_with(base.by_conditions, supposing.fired);
+        let held = supposing.urgency_after(&Change::default(), base.by_conditions, supposing.fired);
         for flag in base.flags.iter().filter(|flag| has_a_say(flag)) {
             let raises = plan.index.alarms[flag.flag as usize].floor > evaluation.urgency;
             let lowers = precaution(plan, flag).is_some_and(|(_, floor)| floor > held);
@@ -161,8 +168,8 @@ impl<'a> Supposing<'a> {
             deciding(plan, &base.facts, flag.flag, &mut supposing.waited_for);
         }
         supposing.demanded = supposing.flags(base.facts.mark()).0;
-        let unchanged = supposing.after(&[], Asked { is_plain: false, is_heard: true, is_flagged: true });
-        if unchanged.first_place == base.scores.first_place() && unchanged.urgency == evaluation.urgency {
+        let unchanged = supposing.urgency_after(&Change::default(), base.by_conditions, supposing.demanded);
+        if unchanged == evaluation.urgency {
             let always = supposing.fired.max(supposing.others);
             supposing.bounds.know(&supposing.margins, (supposing.demanded.max(always), always));
         }
@@ -195,64 +202,71 @@ impl<'a> Supposing<'a> {
         if is_plain {
             self.waiting.gather(self.plan, &self.facts, finding);
         }
-        let is_heard = !is_plain || self.waiting.by_facts || is_alarming;
-        let mut asked = Asked { is_plain, is_heard, is_flagged: is_alarming };
-        let may_change = answers.iter().any(|(_, told)| self.may_change(told, asked));
-        asked.is_flagged |= could_open;
-        asked.is_heard |= could_open;
-        if !may_change {
-            self.answers = answers;
-            return None;
+        let is_heard = is_plain && (self.waiting.reads_facts() || is_alarming);
+        if is_heard {
+            self.hear_each(&answers, is_alarming);
+        } else {
+            self.demands.clear();
+            self.demands.resize(answers.likely.len(), (self.demanded, false));
         }
-        let first_place = self.base.scores.first_place();
-        let before = self.base.scores.sums.total();
-        let (mut changes, mut highest) = (false, self.urgency);
-        let (mut rising, mut total) = (0.0, 0.0);
-        let mut sums = std::mem::take(&mut self.sums);
-        sums.clear();
-        for (assumed, told) in answers.iter() {
-            let after = self.after(told, asked);
-            let likely = (assumed * after.odds.value() / before.value()).clamp(0.01, 0.99);
-            changes |= after.first_place != first_place || after.urgency != self.urgency;
-            highest = highest.max(after.urgency);
-            if after.opens || after.urgency > self.urgency {
-                rising += likely;
+        let mut asked = Asked { is_plain, is_flagged: is_alarming };
+        self.follow_each(&answers, asked, false);
+        let worth = if self.may_change() {
+            if could_open && !is_alarming {
+                asked.is_flagged = true;
+                if is_plain {
+                    self.hear_each(&answers, true);
+                }
             }
-            total += likely;
-            sums.push((likely, after.odds, after.weighted));
-        }
+            self.follow_each(&answers, asked, true);
+            self.weigh(&answers)
+        } else {
+            None
+        };
         self.answers = answers;
-        let danger = (highest > self.urgency && highest >= Urgency::Urgent).then_some(highest);
-        let worth = changes.then(|| {
-            let expected =
-                sums.iter().fold(0.0, |sum, &(likely, odds, weighted)| sum + likely * entropy(odds, weighted));
-            Worth { danger, rise: rising / total, gain: entropy(before, self.weighted) - expected / total }
-        });
-        self.sums = sums;
         worth
     }
 
-    /// Whether an answer may change the urgency or the first place, by the moves that could matter, in floats: what the others
-    /// bring is less than a part of the way to a threshold.
-    fn may_change(&mut self, told: &[(u32, Truth)], asked: Asked) -> bool {
-        let mark = self.suppose(told, asked, false);
-        let changes = self.first_place() != self.base.scores.first_place() || self.may_cross() || {
-            let demanded = self.flags_after(mark, asked).0;
-            self.urgency_with(self.base.by_conditions, demanded) != self.urgency
-        };
-        self.facts.undo(mark);
-        changes
+    /// Whether an answer may change the urgency or the first place, by the moves that could matter: what the others bring is
+    /// less than a part of the way to a threshold.
+    fn may_change(&self) -> bool {
+        let first_place = self.base.scores.first_place();
+        self.changes.iter().zip(&self.demands).any(|(change, (demanded, _))| {
+            self.first_place(change) != first_place
+                || self.may_cross(change)
+                || self.urgency_after(change, self.base.by_conditions, *demanded) != self.urgency
+        })
+    }
+
+    /// What the answers that were followed are worth together; `None` when none changes the urgency or the first place.
+    fn weigh(&self, answers: &Answers) -> Option<Worth> {
+        let first_place = self.base.scores.first_place();
+        let before = self.base.scores.sums.total();
+        let (mut changes, mut highest) = (false, self.urgency);
+        let (mut rising, mut total, mut expected) = (0.0, 0.0, 0.0);
+        for ((assumed, change), &(demanded, opens)) in answers.likely.iter().zip(&self.changes).zip(&self.demands) {
+            let mut sums = self.base.scores.sums;
+            sums.by_urgency.iter_mut().zip(change.odds).for_each(|(sum, change)| *sum += change);
+            let (odds, weighted) = (sums.total(), self.weighted + change.weighted);
+            let urgency = self.urgency_after(change, sums.urgency(self.plan), demanded);
+            let likely = (assumed * odds.value() / before.value()).clamp(0.01, 0.99);
+            changes |= self.first_place(change) != first_place || urgency != self.urgency;
+            highest = highest.max(urgency);
+            if opens || urgency > self.urgency {
+                rising += likely;
+            }
+            total += likely;
+            expected += likely * entropy(odds, weighted);
+        }
+        let danger = (highest > self.urgency && highest >= Urgency::Urgent).then_some(highest);
+        let gain = || entropy(before, self.weighted) - expected / total;
+        changes.then(|| Worth { danger, rise: rising / total, gain: gain() })
     }
 
     /// Whether what was moved, with what was left out, could carry a sum of shares over a threshold.
-    fn may_cross(&self) -> bool {
-        // By how much the odds of the conditions of each urgency change, and all of them.
-        let (mut by_urgency, mut all) = ([0.0; 5], 0.0);
-        for moved in &self.moved {
-            let change = odds(moved.now.score) - odds(moved.score);
-            by_urgency[self.plan.index.standings[moved.now.condition as usize].urgency.index()] += change;
-            all += change;
-        }
+    fn may_cross(&self, change: &Change) -> bool {
+        let by_urgency = change.odds.map(Sum::value);
+        let all: f64 = by_urgency.iter().sum();
         self.bounds.slack < 0.0
             || self.margins.iter().any(|&(level, act_at, margin)| {
                 let above: f64 = by_urgency[level.index()..].iter().sum();
@@ -261,41 +275,51 @@ impl<'a> Supposing<'a> {
             })
     }
 
-    fn after(&mut self, told: &[(u32, Truth)], asked: Asked) -> After {
-        let mark = self.suppose(told, asked, true);
-        let (sums, weighted) = self.sums();
-        let (demanded, opens) = self.flags_after(mark, asked);
-        self.facts.undo(mark);
-        let urgency = self.urgency_with(sums.urgency(self.plan), demanded);
-        After { first_place: self.first_place(), urgency, opens, odds: sums.total(), weighted }
+    /// Hears each answer to a finding that tells no other, and reads what must be read off the facts.
+    fn hear_each(&mut self, answers: &Answers, is_flagged: bool) {
+        self.demands.clear();
+        self.waiting.forget();
+        for answer in 0..answers.len() {
+            let mark = self.hear(answers, answer);
+            self.waiting.note(self.plan, &self.facts);
+            let demands = if is_flagged { self.flags(mark) } else { (self.demanded, false) };
+            self.demands.push(demands);
+            self.facts.undo(mark);
+        }
     }
 
-    /// Works out where conditions would stand that the supposed answer moves: all of them, or those that could matter. Says
-    /// where what was heard began; nothing need be heard where nothing must be read off the facts.
-    fn suppose(&mut self, told: &[(u32, Truth)], asked: Asked, all: bool) -> usize {
-        let (plan, mark) = (self.plan, self.facts.mark());
-        if asked.is_heard {
-            self.hear(told);
-        }
-        let mut said = std::mem::take(&mut self.said);
-        said.clear();
+    /// Works out what each answer would change of the scores: by all conditions, or by those that could matter.
+    fn follow_each(&mut self, answers: &Answers, asked: Asked, all: bool) {
+        self.changes.clear();
         if asked.is_plain {
-            let is_wanted = |condition: u32| all || self.bounds.is_telling[condition as usize];
-            self.waiting.answer(plan, &self.facts, told, is_wanted, &mut said);
-        } else {
+            return self.columns(answers, all);
+        }
+        for answer in 0..answers.len() {
+            let mark = self.hear(answers, answer);
+            let mut said = std::mem::take(&mut self.said);
+            said.clear();
             self.follow(mark, all, &mut said);
+            self.moved.clear();
+            for same in said.chunk_by(|a, b| a.condition == b.condition) {
+                self.after(same).into_iter().for_each(|now| self.moves(now));
+            }
+            self.said = said;
+            self.changes.push(self.change());
+            if asked.is_flagged {
+                self.demands[answer as usize] = self.flags(mark);
+            }
+            self.facts.undo(mark);
         }
-        self.moved.clear();
-        for same in said.chunk_by(|a, b| a.condition == b.condition) {
-            let now = match self.waiting.after(plan, self.so_far(same[0].condition), same, &mut self.work.families) {
-                Then::Same => None,
-                Then::Moved(now) => Some(now),
-                Then::Involved => self.standing(same),
-            };
-            now.into_iter().for_each(|now| self.moves(now));
+    }
+
+    /// Where a condition would stand, by what its rules would say that an answer could change; `None` where it stands already.
+    fn after(&mut self, said: &[Says]) -> Option<Standing> {
+        let so_far = self.so_far(said[0].condition);
+        match self.waiting.after(self.plan, so_far, said, &mut self.work.families) {
+            Then::Same => None,
+            Then::Moved(now) => Some(now),
+            Then::Involved => self.standing(said),
         }
-        self.said = said;
-        mark
     }
 
     fn moves(&mut self, now: Standing) {
@@ -305,9 +329,9 @@ impl<'a> Supposing<'a> {
     }
 
     /// Hears a supposed answer, and says where it began.
-    fn hear(&mut self, told: &[(u32, Truth)]) -> usize {
+    fn hear(&mut self, answers: &Answers, answer: u32) -> usize {
         let mark = self.facts.mark();
-        told.iter().for_each(|&(atom, truth)| self.facts.hear(atom, truth));
+        answers.told(answer).for_each(|(atom, truth)| self.facts.hear(atom, truth));
         self.facts.settle(self.plan, mark);
         mark
     }
@@ -335,43 +359,44 @@ impl<'a> Supposing<'a> {
         }));
     }
 
-    fn is_determined(&self) -> bool {
-        let more = self.moved.iter().filter(|moved| moved.now.families > 1).count();
-        let fewer =
-            self.moved.iter().filter(|moved| moved.before.is_some_and(|(_, before)| before.families > 1)).count();
-        self.base.scores.determined + more > fewer
-    }
-
-    fn first_place(&self) -> Option<usize> {
-        if !self.is_determined() {
-            return None;
-        }
-        let is_moved = |rank: &Rank| self.moved.binary_search_by_key(&rank.2.0, |moved| moved.now.condition).is_ok();
-        let unmoved = self.ranking.iter().find(|rank| !is_moved(rank)).copied();
-        let moved = self.moved.iter().filter(|moved| moved.now.is_supported()).map(|moved| rank(self.plan, &moved.now));
-        moved.max().max(unmoved).map(|(_, _, Reverse(condition))| condition as usize)
-    }
-
-    /// The sums behind the shares and behind their entropy.
-    fn sums(&self) -> (OddsSums, Sum) {
-        let (mut sums, mut weights) = (self.base.scores.sums, self.weighted);
+    /// What the conditions that were moved change together.
+    fn change(&self) -> Change {
+        let mut change = Change::default();
         for Moved { before, score, now } in &self.moved {
+            change.determined += i32::from(now.families > 1);
+            change.determined -= i32::from(before.is_some_and(|(_, before)| before.families > 1));
             if *score != now.score {
                 let prior = &self.plan.index.standings[now.condition as usize];
-                let was = before.map_or((prior.odds, prior.weighted), |(place, _)| self.odds[place]);
+                let was = self.sums_before(*before, now.condition);
                 let is = sums_of(now.score);
-                let sum = &mut sums.by_urgency[prior.urgency.index()];
-                *sum -= was.0;
-                *sum += is.0;
-                weights -= was.1;
-                weights += is.1;
+                change.odds[prior.urgency.index()] += is.0 - was.0;
+                change.weighted += is.1 - was.1;
             }
         }
-        (sums, weights)
+        let is_moved = |rank: &&Rank| self.moved.binary_search_by_key(&rank.2.0, |moved| moved.now.condition).is_ok();
+        let unmoved = self.ranking.iter().find(|rank| !is_moved(rank)).copied();
+        let moved = self.moved.iter().filter(|moved| moved.now.is_supported()).map(|moved| rank(self.plan, &moved.now));
+        change.best = moved.max().max(unmoved);
+        change
     }
 
-    fn urgency_with(&self, by_conditions: Urgency, demanded: Urgency) -> Urgency {
-        let insufficient = if self.is_determined() { Urgency::SelfCare } else { self.plan.header.insufficient_urgency };
+    /// What a condition adds to the two sums as it stands.
+    fn sums_before(&self, before: Option<(usize, &Standing)>, condition: u32) -> (Sum, Sum) {
+        let prior = &self.plan.index.standings[condition as usize];
+        before.map_or((prior.odds, prior.weighted), |(place, _)| self.odds[place])
+    }
+
+    fn is_determined(&self, change: &Change) -> bool {
+        i32::try_from(self.base.scores.determined).is_ok_and(|determined| determined + change.determined > 0)
+    }
+
+    fn first_place(&self, change: &Change) -> Option<usize> {
+        change.best.filter(|_| self.is_determined(change)).map(|(_, _, Reverse(condition))| condition as usize)
+    }
+
+    fn urgency_after(&self, change: &Change, by_conditions: Urgency, demanded: Urgency) -> Urgency {
+        let insufficient = self.plan.header.insufficient_urgency;
+        let insufficient = if self.is_determined(change) { Urgency::SelfCare } else { insufficient };
         by_conditions.max(insufficient).max(demanded).max(self.others)
     }
 
@@ -406,11 +431,6 @@ impl<'a> Supposing<'a> {
         }
         self.heard.extend_from_slice(&before[next..]);
         Some(self.work.families.standing(plan, condition, &self.heard))
-    }
-
-    /// What [`Supposing::flags`] says, without reading any where none looks at the answer.
-    fn flags_after(&mut self, mark: usize, asked: Asked) -> (Urgency, bool) {
-        if asked.is_flagged { self.flags(mark) } else { (self.demanded, false) }
     }
 
     /// The urgency that the red flags of the group would demand, and whether one above the urgency would come up. Only flags
@@ -479,81 +499,4 @@ fn margins(plan: &Plan, sums: &OddsSums) -> Vec<(Urgency, f64, f64)> {
         }
     }
     margins
-}
-
-/// Each possible answer to a question: how likely with "something else", and what it tells.
-#[derive(Default)]
-struct Answers {
-    told: Vec<(u32, Truth)>,
-    /// How likely, and where what it tells ends.
-    ends: Vec<(f64, usize)>,
-    values: Vec<i64>,
-}
-
-impl Answers {
-    fn iter(&self) -> impl Iterator<Item = (f64, &[(u32, Truth)])> {
-        let mut start = 0;
-        self.ends.iter().map(move |&(assumed, end)| {
-            let told = &self.told[start..end];
-            start = end;
-            (assumed, told)
-        })
-    }
-
-    fn of(&mut self, plan: &Plan, finding: FindingIndex) {
-        self.told.clear();
-        self.ends.clear();
-        let range = plan.atoms_of(finding);
-        let atoms = to_u32(range.start)..to_u32(range.end);
-        match &plan.vocabulary.get(finding).kind {
-            Kind::YesNo => {
-                let without = plan.index.without[finding.0].unwrap_or(ASSUMED_WITHOUT);
-                for (assumed, truth) in [(without, Truth::TRUE), (1.0 - without, Truth::FALSE)] {
-                    self.told.extend(atoms.clone().map(|atom| (atom, truth)));
-                    self.ends.push((assumed, self.told.len()));
-                }
-            }
-            kind @ (Kind::Choice { .. } | Kind::MultipleChoice { .. }) => {
-                let single = matches!(kind, Kind::Choice { .. });
-                for chosen in atoms.clone() {
-                    let told = atoms.clone().filter(|&atom| single || atom == chosen);
-                    self.told.extend(told.map(|atom| (atom, Truth::told(atom == chosen))));
-                    self.ends.push((0.0, self.told.len()));
-                }
-                self.alike_likely(kind.options().len());
-            }
-            Kind::Number { .. } => self.numbers(plan, atoms),
-        }
-    }
-
-    /// One answer for each stretch between the constants that rules compare with.
-    fn numbers(&mut self, plan: &Plan, atoms: std::ops::Range<u32>) {
-        let test = |atom: u32| plan.atoms[atom as usize].test;
-        self.values.clear();
-        for atom in atoms.clone() {
-            if let Test::Below(limit) | Test::AtMost(limit) | Test::AtLeast(limit) | Test::Above(limit) = test(atom) {
-                self.values.extend([limit - 1, limit, limit + 1]);
-            }
-        }
-        self.values.sort_unstable();
-        self.values.dedup();
-        let mut last = 0..0;
-        for &value in &self.values {
-            let start = self.told.len();
-            self.told.extend(atoms.clone().map(|atom| (atom, Truth::told(test(atom).holds(value)))));
-            if !self.ends.is_empty() && self.told[last.clone()] == self.told[start..] {
-                self.told.truncate(start);
-            } else {
-                last = start..self.told.len();
-                self.ends.push((0.0, self.told.len()));
-            }
-        }
-        self.alike_likely(self.ends.len());
-    }
-
-    fn alike_likely(&mut self, answers: usize) {
-        #[expect(clippy::cast_precision_loss, reason = "a question has few answers")]
-        let even = 1.0 / answers.max(1) as f64;
-        self.ends.iter_mut().for_each(|(assumed, _)| *assumed = even);
-    }
 }

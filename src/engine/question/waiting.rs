@@ -11,19 +11,20 @@ use super::super::plan::program::to_u32;
 use super::super::truth::Truth;
 use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
+use super::suppose::answers::Answers;
 
 /// A rule that could come to say something else than it does.
 #[derive(Debug, Clone, Copy)]
-struct WaitingRule {
-    rule: u32,
-    condition: u32,
+pub struct WaitingRule {
+    pub rule: u32,
+    pub condition: u32,
     /// Of the literals of its table those that are evidence so far, and those whose opposites are.
     shown: u8,
     denied: u8,
     /// Of its literals those of the finding.
     own: u8,
-    /// Whether what it is evidence of must be read off the facts: it is too large for a table.
-    by_facts: bool,
+    /// Its place among those too large for a table; what they are evidence of is read off the facts.
+    by_facts: Option<u32>,
 }
 
 /// What a rule would be evidence of.
@@ -68,12 +69,11 @@ enum Base {
 /// The rules that wait for one finding, and what counts so far for their conditions.
 pub struct Waiting {
     /// Ascending, so that those of one condition stand together.
-    rules: Vec<WaitingRule>,
-    /// Whether any of them must be read off the facts.
-    pub by_facts: bool,
-    first_atom: u32,
-    /// What an answer tells, by the place of the atom among those of the finding.
-    answer: Vec<Truth>,
+    pub rules: Vec<WaitingRule>,
+    /// How many of them must be read off the facts.
+    by_facts: u32,
+    /// What those would be evidence of, answer by answer.
+    noted: Vec<Truth>,
     bases: Vec<Base>,
     counted: Vec<Counted>,
     /// Families of one condition that an answer changes: as they would be, and as they are.
@@ -86,9 +86,8 @@ impl Waiting {
     pub fn new(plan: &Plan) -> Self {
         Self {
             rules: Vec::new(),
-            by_facts: false,
-            first_atom: 0,
-            answer: Vec::new(),
+            by_facts: 0,
+            noted: Vec::new(),
             bases: vec![Base::NotSeen; plan.conditions.len()],
             counted: Vec::new(),
             changed: Vec::new(),
@@ -99,14 +98,17 @@ impl Waiting {
     /// Gathers the rules that an answer to a finding which tells no other could change.
     pub fn gather(&mut self, plan: &Plan, facts: &Facts, finding: FindingIndex) {
         let atoms = plan.atoms_of(finding);
-        self.first_atom = to_u32(atoms.start);
         self.rules.clear();
+        self.noted.clear();
+        self.by_facts = 0;
         let rules = plan.index.rules_by_finding.of(to_u32(finding.0));
         for &rule in rules {
             let speaker = &plan.index.speakers[rule as usize];
             let condition = speaker.condition;
             if !speaker.has_table {
-                self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, by_facts: true });
+                let by_facts = Some(self.by_facts);
+                self.rules.push(WaitingRule { rule, condition, shown: 0, denied: 0, own: 0, by_facts });
+                self.by_facts += 1;
                 continue;
             }
             let (shown, denied) = facts.sides(speaker);
@@ -118,51 +120,54 @@ impl Waiting {
             let says = (most.t() && speaker.if_true != Weight::ZERO) || (most.f() && speaker.if_false != Weight::ZERO);
             if most != is && (says || most == Truth::BOTH) {
                 let [shown, denied, own] = [shown, denied, own].map(|bits| bits.to_le_bytes()[0]);
-                self.rules.push(WaitingRule { rule, condition, shown, denied, own, by_facts: false });
+                self.rules.push(WaitingRule { rule, condition, shown, denied, own, by_facts: None });
             }
         }
-        self.by_facts = self.rules.iter().any(|waiting| waiting.by_facts);
-        self.answer.clear();
-        self.answer.resize(atoms.len(), Truth::UNKNOWN);
     }
 
-    /// What the rules that wait would say after an answer, of those conditions that are wanted; read off the facts too, which
-    /// must have heard it where any rule is read off them.
-    pub fn answer(
-        &mut self,
-        plan: &Plan,
-        facts: &Facts,
-        told: &[(u32, Truth)],
-        is_wanted: impl Fn(u32) -> bool,
-        said: &mut Vec<Says>,
-    ) {
-        self.answer.fill(Truth::UNKNOWN);
-        for &(atom, truth) in told {
-            self.answer[(atom - self.first_atom) as usize] = truth;
+    /// Whether any rule must be read off the facts.
+    pub fn reads_facts(&self) -> bool {
+        self.by_facts > 0
+    }
+
+    /// Notes what the rules too large for a table are evidence of after the next answer, which was heard.
+    pub fn note(&mut self, plan: &Plan, facts: &Facts) {
+        let rules = self.rules.iter().filter(|waiting| waiting.by_facts.is_some()).map(|waiting| waiting.rule);
+        self.noted.extend(rules.map(|rule| facts.evidence(plan, rule, &plan.index.speakers[rule as usize])));
+    }
+
+    /// Forgets what was noted.
+    pub fn forget(&mut self) {
+        self.noted.clear();
+    }
+
+    /// Adds the answers from which on a rule may be evidence of something else than before them.
+    pub fn cut(&self, plan: &Plan, waiting: &WaitingRule, answers: &Answers, cuts: &mut Vec<u32>) {
+        if waiting.by_facts.is_some() {
+            return cuts.extend(1..answers.len());
         }
-        for &waiting in self.rules.iter().filter(|waiting| is_wanted(waiting.condition)) {
-            let evidence = self.evidence(plan, facts, waiting);
-            said.push(Says { rule: waiting.rule, condition: waiting.condition, evidence });
+        let literals = &plan.index.speakers[waiting.rule as usize].table.literals;
+        for i in bits(waiting.own) {
+            let stretch = answers.stretch(literals[i] / 2);
+            cuts.extend([stretch.start, stretch.end].into_iter().filter(|&cut| 0 < cut && cut < answers.len()));
         }
     }
 
-    fn evidence(&self, plan: &Plan, facts: &Facts, waiting: WaitingRule) -> Truth {
-        let speaker = &plan.index.speakers[waiting.rule as usize];
-        if waiting.by_facts {
-            return facts.evidence(plan, waiting.rule, speaker);
+    /// What a rule would be evidence of after an answer.
+    pub fn evidence(&self, plan: &Plan, waiting: &WaitingRule, answers: &Answers, answer: u32) -> Truth {
+        if let Some(place) = waiting.by_facts {
+            return self.noted[(answer * self.by_facts + place) as usize];
         }
+        let table = &plan.index.speakers[waiting.rule as usize].table;
         let (mut shown, mut denied) = (u32::from(waiting.shown), u32::from(waiting.denied));
-        let mut own = waiting.own;
-        while own != 0 {
-            let i = own.trailing_zeros();
-            own &= own - 1;
-            let literal = speaker.table.literals[i as usize];
-            let told = self.answer[(literal / 2 - self.first_atom) as usize];
+        for i in bits(waiting.own) {
+            let literal = table.literals[i];
+            let told = answers.truth(literal / 2, answer);
             let told = if literal.is_multiple_of(2) { told } else { told.negate() };
             shown |= u32::from(told.t()) << i;
             denied |= u32::from(told.f()) << i;
         }
-        speaker.table.truth(shown, denied)
+        table.truth(shown, denied)
     }
 
     /// Where a condition would stand after an answer, by what its rules would say that the answer could change.
@@ -237,4 +242,13 @@ impl Waiting {
         self.bases[condition as usize] = base;
         base
     }
+}
+
+/// The places of the bits that are set, ascending.
+fn bits(mut bits: u8) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros() as usize;
+        bits &= bits.wrapping_sub(1);
+        (place < 8).then_some(place)
+    })
 }
