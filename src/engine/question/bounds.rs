@@ -15,7 +15,7 @@ use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
 
 /// What may be left out when it is asked whether an answer could carry a sum over a threshold, as a part of the way there.
-pub const LIGHT: f64 = 0.1;
+const LIGHT: f64 = 0.1;
 /// What the floats of a bound on a gain may be wrong by.
 const ROUGH: f64 = 1e-4;
 
@@ -46,7 +46,7 @@ pub struct Bounds<'a> {
     /// The urgency as it is.
     urgency: Urgency,
     /// How much odds may come or go before a sum of shares can cross a threshold; below zero where nothing is known of it.
-    pub slack: f64,
+    slack: f64,
     /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
     margins: Vec<(Urgency, f64, f64)>,
     /// What is demanded whatever the shares are: while no red flag is touched that has a say, and always.
@@ -61,8 +61,6 @@ pub struct Bounds<'a> {
     touched: Vec<(Move, u32)>,
     /// What the finding in question moves, and by how much at most.
     reached: Vec<Move>,
-    /// For each condition whether the finding in question moves it so that it could change the urgency or the first place.
-    pub is_telling: Vec<bool>,
     /// For each finding whether a red flag that has a say looks at what an answer to it tells, and whether one of those could
     /// change the urgency by itself; a bit each.
     alarming: Vec<u64>,
@@ -92,7 +90,6 @@ impl<'a> Bounds<'a> {
             first: vec![0; plan.findings().len()],
             touched: Vec::new(),
             reached: Vec::new(),
-            is_telling: vec![true; plan.conditions.len()],
             alarming: vec![0; plan.findings().len() / 64 + 1],
             decisive: vec![0; plan.findings().len() / 64 + 1],
             weighted: weighted.value(),
@@ -109,11 +106,10 @@ impl<'a> Bounds<'a> {
 
     /// Takes for each urgency that shares can demand by how much odds the sums are over its threshold, or under it, and what
     /// is demanded whatever the shares are: while no red flag is touched that has a say, and always.
-    pub fn know(&mut self, margins: &[(Urgency, f64, f64)], held: (Urgency, Urgency)) {
+    pub fn know(&mut self, margins: Vec<(Urgency, f64, f64)>, held: (Urgency, Urgency)) {
         self.slack = margins.iter().map(|(_, _, margin)| margin.abs()).fold(f64::INFINITY, f64::min) * 0.99;
-        self.margins.extend_from_slice(margins);
+        self.margins = margins;
         self.held = held;
-        self.is_telling.fill(false);
     }
 
     /// Notes what one answer more could make of a rule that something told touches. What a finding can bring by itself is
@@ -282,8 +278,7 @@ impl<'a> Bounds<'a> {
     /// What asking for a finding could bring; `None` where it is plain that no answer changes the urgency or the first place:
     /// no red flag that has a say looks at what it tells, every condition that it moves stays below the first place, all their
     /// odds together are too small to carry a sum of shares over a threshold, and whether there is a first place stays as it
-    /// is. Otherwise it leaves which moves could matter; the others are together too small to carry a sum over more than a
-    /// part of the way, [`LIGHT`], to a threshold.
+    /// is.
     pub fn promise(&mut self, finding: FindingIndex) -> Option<Promise> {
         if self.slack < 0.0 {
             return Some(Promise::ANYTHING);
@@ -296,7 +291,7 @@ impl<'a> Bounds<'a> {
             let own = self.reached.iter().find(|reached| reached.condition == first.2.0);
             own.map_or(first.0, |own| Weight(first.0.0.saturating_sub(own.down.0)))
         });
-        let (mut light, mut determined, mut is_idle) = (0.0, scores.determined, !self.is_decisive(finding));
+        let (mut determined, mut is_idle) = (scores.determined, !self.is_decisive(finding));
         let (mut moved, mut weighted, mut raised) = (0.0, 0.0, 0.0);
         let mut swing = Swing::default();
         for i in 0..self.reached.len() {
@@ -317,15 +312,9 @@ impl<'a> Bounds<'a> {
                 Some(_) => score + reached.up >= near,
                 None => families.saturating_add(reached.families) > 1,
             };
-            let is_telling = decides || light + likely >= self.slack * LIGHT;
-            light += if is_telling { 0.0 } else { likely };
             is_idle &= !decides;
-            self.is_telling[reached.condition as usize] = is_telling;
         }
         let may_be_lost = first.is_some() && determined == 0;
-        if may_be_lost {
-            self.reached.iter().for_each(|reached| self.is_telling[reached.condition as usize] = true);
-        }
         let crossed = self.crossed(&swing);
         let held = if self.is_alarming(finding) { self.held.1 } else { self.held.0 };
         if is_idle && !may_be_lost && crossed.is_none_or(|level| level <= held) {

@@ -16,7 +16,7 @@ use super::super::plan::Plan;
 use super::super::urgency::Urgency;
 use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
-use super::bounds::{Bounds, LIGHT};
+use super::bounds::Bounds;
 use super::waiting::{After as Then, Says, SoFar, Waiting};
 use answers::Answers;
 use std::cmp::Reverse;
@@ -50,8 +50,6 @@ pub struct Supposing<'a> {
     findings: Vec<FindingIndex>,
     said: Vec<Says>,
     answers: Answers,
-    /// For each urgency that shares can demand, its threshold and by how much odds the sums are over it, or under it.
-    margins: Vec<(Urgency, f64, f64)>,
     /// The odds of the conditions of which a rule was heard, in the order of the standings: as a sum, and weighted.
     odds: Vec<(Sum, Sum)>,
     /// What the red flags demand while nothing is supposed.
@@ -77,15 +75,6 @@ pub struct Worth {
     pub rise: f64,
     /// The expected drop in the entropy of the shares.
     pub gain: f64,
-}
-
-/// How an answer to the finding in question is to be supposed.
-#[derive(Clone, Copy)]
-struct Asked {
-    /// Whether it tells no other finding, and its rules are gathered.
-    is_plain: bool,
-    /// Whether red flags of consequence look at it.
-    is_flagged: bool,
 }
 
 /// A condition that a supposed answer moves.
@@ -149,7 +138,6 @@ impl<'a> Supposing<'a> {
             findings: Vec::new(),
             said: Vec::new(),
             answers: Answers::default(),
-            margins: margins(plan, &base.scores.sums),
             odds,
             demanded: Urgency::SelfCare,
             considered,
@@ -171,7 +159,7 @@ impl<'a> Supposing<'a> {
         let unchanged = supposing.urgency_after(&Change::default(), base.by_conditions, supposing.demanded);
         if unchanged == evaluation.urgency {
             let always = supposing.fired.max(supposing.others);
-            supposing.bounds.know(&supposing.margins, (supposing.demanded.max(always), always));
+            supposing.bounds.know(margins(plan, &base.scores.sums), (supposing.demanded.max(always), always));
         }
         supposing
     }
@@ -189,53 +177,30 @@ impl<'a> Supposing<'a> {
     /// What asking for a finding is worth; `None` when no answer changes the urgency or the first place, or when nothing waits
     /// for one.
     pub fn worth(&mut self, finding: FindingIndex) -> Option<Worth> {
-        // It also says which moves could matter.
-        if self.bounds.promise(finding).is_none() || !(self.waited_for.contains(&finding) || self.could_tell(finding)) {
+        if !self.waited_for.contains(&finding) && !self.could_tell(finding) {
             return None;
         }
         let mut answers = std::mem::take(&mut self.answers);
         answers.of(self.plan, finding);
         let reach = &self.plan.index.reach;
         let could_open = reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
-        let is_alarming = self.bounds.is_alarming(finding);
-        let is_plain = reach.is_plain[finding.0];
-        if is_plain {
+        let is_flagged = could_open || self.bounds.is_alarming(finding);
+        self.changes.clear();
+        self.demands.clear();
+        if reach.is_plain[finding.0] {
             self.waiting.gather(self.plan, &self.facts, finding);
-        }
-        let is_heard = is_plain && (self.waiting.reads_facts() || is_alarming);
-        if is_heard {
-            self.hear_each(&answers, is_alarming);
-        } else {
-            self.demands.clear();
-            self.demands.resize(answers.likely.len(), (self.demanded, false));
-        }
-        let mut asked = Asked { is_plain, is_flagged: is_alarming };
-        self.follow_each(&answers, asked, false);
-        let worth = if self.may_change() {
-            if could_open && !is_alarming {
-                asked.is_flagged = true;
-                if is_plain {
-                    self.hear_each(&answers, true);
-                }
+            if is_flagged || self.waiting.reads_facts() {
+                self.hear_each(&answers, is_flagged);
+            } else {
+                self.demands.resize(answers.likely.len(), (self.demanded, false));
             }
-            self.follow_each(&answers, asked, true);
-            self.weigh(&answers)
+            self.columns(&answers);
         } else {
-            None
-        };
+            self.follow_each(&answers, is_flagged);
+        }
+        let worth = self.weigh(&answers);
         self.answers = answers;
         worth
-    }
-
-    /// Whether an answer may change the urgency or the first place, by the moves that could matter: what the others bring is
-    /// less than a part of the way to a threshold.
-    fn may_change(&self) -> bool {
-        let first_place = self.base.scores.first_place();
-        self.changes.iter().zip(&self.demands).any(|(change, (demanded, _))| {
-            self.first_place(change) != first_place
-                || self.may_cross(change)
-                || self.urgency_after(change, self.base.by_conditions, *demanded) != self.urgency
-        })
     }
 
     /// What the answers that were followed are worth together; `None` when none changes the urgency or the first place.
@@ -263,53 +228,38 @@ impl<'a> Supposing<'a> {
         changes.then(|| Worth { danger, rise: rising / total, gain: gain() })
     }
 
-    /// Whether what was moved, with what was left out, could carry a sum of shares over a threshold.
-    fn may_cross(&self, change: &Change) -> bool {
-        let by_urgency = change.odds.map(Sum::value);
-        let all: f64 = by_urgency.iter().sum();
-        self.bounds.slack < 0.0
-            || self.margins.iter().any(|&(level, act_at, margin)| {
-                let above: f64 = by_urgency[level.index()..].iter().sum();
-                let after = margin + above - act_at * all;
-                (after < 0.0) != (margin < 0.0) || after.abs() < self.bounds.slack * LIGHT * 1.01
-            })
-    }
-
     /// Hears each answer to a finding that tells no other, and reads what must be read off the facts.
     fn hear_each(&mut self, answers: &Answers, is_flagged: bool) {
-        self.demands.clear();
-        self.waiting.forget();
         for answer in 0..answers.len() {
             let mark = self.hear(answers, answer);
             self.waiting.note(self.plan, &self.facts);
-            let demands = if is_flagged { self.flags(mark) } else { (self.demanded, false) };
-            self.demands.push(demands);
+            self.demand(mark, is_flagged);
             self.facts.undo(mark);
         }
     }
 
-    /// Works out what each answer would change of the scores: by all conditions, or by those that could matter.
-    fn follow_each(&mut self, answers: &Answers, asked: Asked, all: bool) {
-        self.changes.clear();
-        if asked.is_plain {
-            return self.columns(answers, all);
-        }
+    /// Hears each answer, and works out what it would change of the scores and demand by red flags.
+    fn follow_each(&mut self, answers: &Answers, is_flagged: bool) {
         for answer in 0..answers.len() {
             let mark = self.hear(answers, answer);
             let mut said = std::mem::take(&mut self.said);
             said.clear();
-            self.follow(mark, all, &mut said);
+            self.follow(mark, &mut said);
             self.moved.clear();
             for same in said.chunk_by(|a, b| a.condition == b.condition) {
                 self.after(same).into_iter().for_each(|now| self.moves(now));
             }
             self.said = said;
             self.changes.push(self.change());
-            if asked.is_flagged {
-                self.demands[answer as usize] = self.flags(mark);
-            }
+            self.demand(mark, is_flagged);
             self.facts.undo(mark);
         }
+    }
+
+    /// Notes what the red flags would demand after what was heard since the mark, where any looks at it.
+    fn demand(&mut self, mark: usize, is_flagged: bool) {
+        let demands = if is_flagged { self.flags(mark) } else { (self.demanded, false) };
+        self.demands.push(demands);
     }
 
     /// Where a condition would stand, by what its rules would say that an answer could change; `None` where it stands already.
@@ -336,26 +286,23 @@ impl<'a> Supposing<'a> {
         mark
     }
 
-    /// What rules would say after a supposed answer that was heard: all that it reaches, or those that could matter.
-    fn follow(&mut self, mark: usize, all: bool, said: &mut Vec<Says>) {
-        let (plan, Self { work, facts, bounds, considered, .. }) = (self.plan, &mut *self);
-        let condition_of = |rule: u32| plan.index.condition_of[rule as usize];
-        let mut see = |rule: u32| {
-            if all || bounds.is_telling[condition_of(rule) as usize] {
-                work.rules.mark(rule);
-            }
-        };
+    /// What the rules would say that a supposed answer reaches, which was heard.
+    fn follow(&mut self, mark: usize, said: &mut Vec<Says>) {
+        let (plan, Self { work, facts, considered, .. }) = (self.plan, &mut *self);
         // Rules that could say something already, and look at what changed; and those that can only now.
         for &(atom, _) in facts.heard_since(mark) {
             let rules = plan.index.rules_of.of(atom).iter();
-            rules.filter(|&&rule| considered[rule as usize / 64] & (1 << (rule % 64)) != 0).for_each(|&rule| see(rule));
+            let is_read = |rule: u32| considered[rule as usize / 64] & (1 << (rule % 64)) != 0;
+            rules.filter(|&&rule| is_read(rule)).for_each(|&rule| work.rules.mark(rule));
         }
-        facts.shown_since(mark, |literal| plan.index.speakers_of.of(literal).iter().for_each(|&rule| see(rule)));
+        facts.shown_since(mark, |literal| {
+            plan.index.speakers_of.of(literal).iter().for_each(|&rule| work.rules.mark(rule));
+        });
         work.ids.clear();
         work.rules.drain_into(&mut work.ids);
         said.extend(work.ids.iter().map(|&rule| {
             let evidence = facts.evidence(plan, rule, &plan.index.speakers[rule as usize]);
-            Says { rule, condition: condition_of(rule), evidence }
+            Says { rule, condition: plan.index.condition_of[rule as usize], evidence }
         }));
     }
 

@@ -136,11 +136,6 @@ impl Waiting {
         self.noted.extend(rules.map(|rule| facts.evidence(plan, rule, &plan.index.speakers[rule as usize])));
     }
 
-    /// Forgets what was noted.
-    pub fn forget(&mut self) {
-        self.noted.clear();
-    }
-
     /// Adds the answers from which on a rule may be evidence of something else than before them.
     pub fn cut(&self, plan: &Plan, waiting: &WaitingRule, answers: &Answers, cuts: &mut Vec<u32>) {
         if waiting.by_facts.is_some() {

@@ -9,23 +9,18 @@ use super::super::waiting::{Says, WaitingRule};
 use super::{Answers, Change, Supposing, sums_of};
 
 impl Supposing<'_> {
-    /// Works out what each answer would change: by all conditions, or by those that could matter.
-    pub(super) fn columns(&mut self, answers: &Answers, all: bool) {
+    /// Works out what each answer would change of the scores.
+    pub(super) fn columns(&mut self, answers: &Answers) {
         if answers.likely.is_empty() {
             return;
         }
         let rules = std::mem::take(&mut self.waiting.rules);
         self.changes.resize(answers.likely.len(), Change::default());
-        let is_wanted = |telling: &[bool], condition: u32| all || telling[condition as usize];
-        let telling = &self.bounds.is_telling;
-        let moves = |condition: u32| rules.binary_search_by_key(&condition, |rule| rule.condition).is_ok();
-        let stays = |rank: &&Rank| !is_wanted(telling, rank.2.0) || !moves(rank.2.0);
+        let stays = |rank: &&Rank| rules.binary_search_by_key(&rank.2.0, |rule: &WaitingRule| rule.condition).is_err();
         let unmoved = self.ranking.iter().find(stays).copied();
         for same in rules.chunk_by(|a, b| a.condition == b.condition) {
-            if is_wanted(&self.bounds.is_telling, same[0].condition) {
-                self.cut(same, answers);
-                self.column(same, answers, unmoved);
-            }
+            self.cut(same, answers);
+            self.column(same, answers, unmoved);
         }
         self.waiting.rules = rules;
         // What was noted is how an answer differs from the one before it.
