@@ -16,7 +16,7 @@ use super::truth::Truth;
 use super::urgency::Urgency;
 use super::vocabulary::{FindingIndex, Kind};
 use bounds::Promise;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
 use suppose::{Supposing, Worth};
 
@@ -236,12 +236,15 @@ impl Asking<'_> {
         let is_alone = |finding: FindingIndex| self.plan.index.boxes_of.of(to_u32(finding.0)).is_empty();
         let (mut alone, in_boxes): (Vec<_>, Vec<_>) =
             promising.into_iter().partition(|(_, finding)| is_alone(*finding));
-        alone.sort_by(|(a, x), (b, y)| b.may_rise.cmp(&a.may_rise).then(b.gain.total_cmp(&a.gain)).then(x.cmp(y)));
+        alone.sort_by(|(a, x), (b, y)| order((a.danger, a.gain), (b.danger, b.gain)).then(x.cmp(y)));
         let mut worths = Vec::new();
         let mut best = Best { most: self.most, found: Vec::new() };
         for (promise, finding) in alone {
-            if !promise.may_rise && promise.gain < best.least().max(LEAST_GAIN) {
+            if best.is_beyond((promise.danger, promise.gain)) {
                 break;
+            }
+            if !promise.may_rise && promise.gain < LEAST_GAIN {
+                continue;
             }
             let Some(worth) = supposing.worth(finding) else { continue };
             worths.push((finding, worth));
@@ -252,10 +255,11 @@ impl Asking<'_> {
             }
         }
         // What a box promises is what its findings do together, so all of them are looked at or none.
-        let least = best.least().max(LEAST_GAIN);
         for together in self.together(in_boxes) {
             let gain = together.iter().fold(0.0, |sum, (promise, _)| sum + promise.gain.max(0.0));
-            if gain >= least || together.iter().any(|(promise, _)| promise.may_rise) {
+            let danger = together.iter().filter_map(|(promise, _)| promise.danger).max();
+            let may_rise = together.iter().any(|(promise, _)| promise.may_rise);
+            if (may_rise || gain >= LEAST_GAIN) && !best.is_beyond((danger, gain)) {
                 let findings = together.into_iter().map(|(_, finding)| finding);
                 worths.extend(findings.filter_map(|finding| supposing.worth(finding).map(|worth| (finding, worth))));
             }
@@ -286,30 +290,31 @@ impl Asking<'_> {
 /// A finding, and what asking for it promises.
 type Promising = (Promise, FindingIndex);
 
+/// What a question is ranked by: the danger that an answer could bring to light, then the gain.
+type Standing = (Option<Urgency>, f64);
+
+/// The better question is less.
+fn order(a: Standing, b: Standing) -> Ordering {
+    b.0.cmp(&a.0).then(b.1.total_cmp(&a.1))
+}
+
 /// As many of the best questions as are wanted.
 struct Best {
     most: usize,
     /// The best first.
-    found: Vec<(Reverse<Option<Urgency>>, f64)>,
+    found: Vec<Standing>,
 }
 
 impl Best {
     fn see(&mut self, worth: Worth) {
-        let danger = Reverse(worth.danger);
-        let after = |(other, gain): &(Reverse<Option<Urgency>>, f64)| {
-            other.cmp(&danger).then(worth.gain.total_cmp(gain)).is_le()
-        };
-        self.found.insert(self.found.partition_point(after), (danger, worth.gain));
+        let one = (worth.danger, worth.gain);
+        self.found.insert(self.found.partition_point(|other| order(*other, one).is_le()), one);
         self.found.truncate(self.most);
     }
 
-    /// What a question without danger must bring to be among them.
-    fn least(&self) -> f64 {
-        match self.found.get(self.most - 1) {
-            None => f64::NEG_INFINITY,
-            Some((Reverse(None), gain)) => *gain,
-            Some(_) => f64::INFINITY,
-        }
+    /// Whether a question that is no better than this cannot be among them.
+    fn is_beyond(&self, one: Standing) -> bool {
+        self.found.get(self.most - 1).is_some_and(|least| order(*least, one).is_lt())
     }
 }
 

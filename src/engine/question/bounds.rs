@@ -24,12 +24,14 @@ const ROUGH: f64 = 1e-4;
 pub struct Promise {
     /// Whether an answer could raise the urgency, or bring up a red flag above it.
     pub may_rise: bool,
+    /// The highest urgency that an answer could lead to, where that is urgent and above what it is.
+    pub danger: Option<Urgency>,
     /// The most that the entropy of the shares could drop by.
     pub gain: f64,
 }
 
 impl Promise {
-    const ANYTHING: Promise = Promise { may_rise: true, gain: f64::INFINITY };
+    const ANYTHING: Promise = Promise { may_rise: true, danger: Some(Urgency::Emergency), gain: f64::INFINITY };
 }
 
 /// By how much the odds of the conditions of each urgency can rise and fall at most.
@@ -320,10 +322,13 @@ impl<'a> Bounds<'a> {
         if is_idle && !may_be_lost && crossed.is_none_or(|level| level <= held) {
             return None;
         }
-        let opens = self.plan.index.reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
-        let may_be_unclear = may_be_lost && self.plan.header.insufficient_urgency > self.urgency;
-        let may_rise = opens || may_be_unclear || crossed > Some(self.urgency);
-        Some(Promise { may_rise, gain: self.gain(moved, weighted, raised) })
+        let floor = self.plan.index.reach.floors[finding.0];
+        let fires = floor.filter(|_| self.is_alarming(finding));
+        let unclear = may_be_lost.then_some(self.plan.header.insufficient_urgency);
+        let highest = crossed.max(unclear).max(fires);
+        let may_rise = floor.max(highest) > Some(self.urgency);
+        let danger = highest.filter(|&highest| highest > self.urgency && highest >= Urgency::Urgent);
+        Some(Promise { may_rise, danger, gain: self.gain(moved, weighted, raised) })
     }
 
     /// The highest urgency of which the sum of shares might cross the threshold.
