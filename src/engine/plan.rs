@@ -281,6 +281,8 @@ pub(super) struct Index {
     pub speakers: Vec<Speaker>,
     /// The program of each rule.
     pub programs: Vec<Program>,
+    /// The condition of each rule.
+    pub condition_of: Vec<u32>,
     /// What an evaluation needs of each condition.
     pub standings: Vec<Prior>,
     /// What findings tell of findings.

@@ -89,6 +89,7 @@ pub fn index(parts: Parts<'_>) -> Index {
         by_prior: by_prior(parts.conditions),
         parts_of: parts_of(parts.conditions),
         most_families: parts.conditions.iter().map(|condition| condition.families).max().unwrap_or(0),
+        condition_of: speakers.iter().map(|speaker| speaker.condition).collect(),
         words,
         speakers,
         programs,

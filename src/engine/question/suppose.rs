@@ -1,12 +1,11 @@
 //! What an answer would change: supposed, followed through, and taken back.
 //!
-//! Owns the expected gain of a question. A copy of the facts hears each answer, to learn what follows from it and what the red
-//! flags demand then; what it moves is worked out condition by condition, for all answers at once (`columns`). Only what an
-//! answer reaches is read again, and sums are corrected rather than summed anew.
+//! Owns the expected gain of a question. Only the rules, conditions and red flags that an answer reaches are read again, and
+//! sums are corrected rather than summed anew. What a finding moves that tells no other is worked out condition by
+//! condition, for all answers at once (`columns`); otherwise each answer is heard by a copy of the facts and followed.
 
 pub(super) mod answers;
 mod columns;
-pub(super) mod told;
 
 use super::super::evaluate::flag::{FlagState, Flagged, deciding, flagged};
 use super::super::evaluate::reading::Facts;
@@ -14,7 +13,6 @@ use super::super::evaluate::score::{Heard, OddsSums, Rank, Standing, rank};
 use super::super::evaluate::{Evaluation, GroupEvaluation, Work};
 use super::super::odds::{Sum, entropy, odds, weighted};
 use super::super::plan::Plan;
-use super::super::plan::program::to_u32;
 use super::super::urgency::Urgency;
 use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
@@ -22,7 +20,6 @@ use super::bounds::Bounds;
 use super::waiting::{After as Then, Says, SoFar, Waiting};
 use answers::Answers;
 use std::cmp::Reverse;
-use told::Told;
 
 /// One group of an evaluation, ready to hear supposed answers.
 pub struct Supposing<'a> {
@@ -45,10 +42,10 @@ pub struct Supposing<'a> {
     work: Work,
     /// What could be changed at most.
     pub bounds: Bounds<'a>,
-    /// What the answers to the question tell.
-    told: Told,
-    /// The rules that wait for it.
+    /// The rules that wait for the finding in question, where it tells no other.
     waiting: Waiting,
+    /// Conditions that the supposed answer moves, ascending.
+    moved: Vec<Moved<'a>>,
     heard: Vec<Heard>,
     findings: Vec<FindingIndex>,
     said: Vec<Says>,
@@ -57,6 +54,8 @@ pub struct Supposing<'a> {
     odds: Vec<(Sum, Sum)>,
     /// What the red flags demand while nothing is supposed.
     demanded: Urgency,
+    /// For each rule whether it was read, a bit each.
+    considered: Vec<u64>,
     /// The findings that would fire a red flag whose sign was told already.
     waited_for: Vec<FindingIndex>,
     /// What each answer would change of the scores.
@@ -76,6 +75,15 @@ pub struct Worth {
     pub rise: f64,
     /// The expected drop in the entropy of the shares.
     pub gain: f64,
+}
+
+/// A condition that a supposed answer moves.
+struct Moved<'a> {
+    /// Where it stood, with its place among the standings; `None` where no rule of it was heard.
+    before: Option<(usize, &'a Standing)>,
+    /// Its score before.
+    score: Weight,
+    now: Standing,
 }
 
 /// What an answer would change of the scores.
@@ -101,6 +109,10 @@ impl<'a> Supposing<'a> {
         ranking.sort_unstable_by(|a, b| b.cmp(a));
         let mut work = Work::default();
         work.reset(plan);
+        let mut considered = vec![0; plan.rules.len() / 64 + 1];
+        for &rule in &base.scores.considered {
+            considered[rule as usize / 64] |= 1 << (rule % 64);
+        }
         let odds: Vec<(Sum, Sum)> = base.scores.standings.iter().map(|standing| sums_of(standing.score)).collect();
         let mut weighted = plan.index.weighted;
         for (standing, (_, now)) in base.scores.standings.iter().zip(&odds) {
@@ -121,13 +133,14 @@ impl<'a> Supposing<'a> {
             facts: base.facts.clone(),
             work,
             waiting: Waiting::new(plan),
-            told: Told::new(plan),
+            moved: Vec::new(),
             heard: Vec::new(),
             findings: Vec::new(),
             said: Vec::new(),
             answers: Answers::default(),
             odds,
             demanded: Urgency::SelfCare,
+            considered,
             waited_for: Vec::new(),
             changes: Vec::new(),
             demands: Vec::new(),
@@ -172,18 +185,18 @@ impl<'a> Supposing<'a> {
         let reach = &self.plan.index.reach;
         let could_open = reach.floors[finding.0].is_some_and(|floor| floor > self.urgency);
         let is_flagged = could_open || self.bounds.is_alarming(finding);
-        let is_plain = reach.is_plain[finding.0];
         self.changes.clear();
         self.demands.clear();
-        self.told.clear();
-        if is_flagged || !is_plain {
-            self.hear_each(&answers, is_plain, is_flagged);
+        if reach.is_plain[finding.0] {
+            self.waiting.gather(self.plan, &self.facts, finding);
+            if is_flagged || self.waiting.reads_facts() {
+                self.hear_each(&answers, is_flagged);
+            } else {
+                self.demands.resize(answers.likely.len(), (self.demanded, false));
+            }
+            self.columns(&answers);
         } else {
-            self.demands.resize(answers.likely.len(), (self.demanded, false));
-        }
-        if answers.len() > 0 {
-            self.gather(&answers, is_plain, finding);
-            self.columns(answers.len());
+            self.follow_each(&answers, is_flagged);
         }
         let worth = self.weigh(&answers);
         self.answers = answers;
@@ -215,40 +228,31 @@ impl<'a> Supposing<'a> {
         changes.then(|| Worth { danger, rise: rising / total, gain: gain() })
     }
 
-    /// Hears each answer, for what follows from it and what red flags demand then.
-    fn hear_each(&mut self, answers: &Answers, is_plain: bool, is_flagged: bool) {
+    /// Hears each answer to a finding that tells no other, and reads what must be read off the facts.
+    fn hear_each(&mut self, answers: &Answers, is_flagged: bool) {
         for answer in 0..answers.len() {
             let mark = self.hear(answers, answer);
-            if !is_plain {
-                self.told.note(&self.facts, mark, answer);
-            }
+            self.waiting.note(self.plan, &self.facts);
             self.demand(mark, is_flagged);
             self.facts.undo(mark);
         }
     }
 
-    /// Gathers what the answers tell, and the rules that it could change.
-    fn gather(&mut self, answers: &Answers, is_plain: bool, finding: FindingIndex) {
-        let (plan, work) = (self.plan, &mut self.work);
-        if is_plain {
-            self.told.take(answers);
-            let rules = plan.index.rules_by_finding.of(to_u32(finding.0));
-            self.waiting.gather(plan, &self.facts, rules, &self.told);
-        } else {
-            self.told.settle(&self.facts, answers);
-            for &atom in self.told.atoms() {
-                plan.index.rules_of.of(atom).iter().for_each(|&rule| work.rules.mark(rule));
+    /// Hears each answer, and works out what it would change of the scores and demand by red flags.
+    fn follow_each(&mut self, answers: &Answers, is_flagged: bool) {
+        for answer in 0..answers.len() {
+            let mark = self.hear(answers, answer);
+            let mut said = std::mem::take(&mut self.said);
+            said.clear();
+            self.follow(mark, &mut said);
+            self.moved.clear();
+            for same in said.chunk_by(|a, b| a.condition == b.condition) {
+                self.after(same).into_iter().for_each(|now| self.moves(now));
             }
-            work.ids.clear();
-            work.rules.drain_into(&mut work.ids);
-            self.waiting.gather(plan, &self.facts, &work.ids, &self.told);
-        }
-        if self.waiting.reads_facts() {
-            for answer in 0..answers.len() {
-                let mark = self.hear(answers, answer);
-                self.waiting.note(plan, &self.facts);
-                self.facts.undo(mark);
-            }
+            self.said = said;
+            self.changes.push(self.change());
+            self.demand(mark, is_flagged);
+            self.facts.undo(mark);
         }
     }
 
@@ -268,12 +272,59 @@ impl<'a> Supposing<'a> {
         }
     }
 
+    fn moves(&mut self, now: Standing) {
+        let before = self.bounds.before(now.condition);
+        let prior = self.plan.index.standings[now.condition as usize].prior;
+        self.moved.push(Moved { before, score: before.map_or(prior, |(_, before)| before.score), now });
+    }
+
     /// Hears a supposed answer, and says where it began.
     fn hear(&mut self, answers: &Answers, answer: u32) -> usize {
         let mark = self.facts.mark();
         answers.told(answer).for_each(|(atom, truth)| self.facts.hear(atom, truth));
         self.facts.settle(self.plan, mark);
         mark
+    }
+
+    /// What the rules would say that a supposed answer reaches, which was heard.
+    fn follow(&mut self, mark: usize, said: &mut Vec<Says>) {
+        let (plan, Self { work, facts, considered, .. }) = (self.plan, &mut *self);
+        // Rules that could say something already, and look at what changed; and those that can only now.
+        for &(atom, _) in facts.heard_since(mark) {
+            let rules = plan.index.rules_of.of(atom).iter();
+            let is_read = |rule: u32| considered[rule as usize / 64] & (1 << (rule % 64)) != 0;
+            rules.filter(|&&rule| is_read(rule)).for_each(|&rule| work.rules.mark(rule));
+        }
+        facts.shown_since(mark, |literal| {
+            plan.index.speakers_of.of(literal).iter().for_each(|&rule| work.rules.mark(rule));
+        });
+        work.ids.clear();
+        work.rules.drain_into(&mut work.ids);
+        said.extend(work.ids.iter().map(|&rule| {
+            let evidence = facts.evidence(plan, rule, &plan.index.speakers[rule as usize]);
+            Says { rule, condition: plan.index.condition_of[rule as usize], evidence }
+        }));
+    }
+
+    /// What the conditions that were moved change together.
+    fn change(&self) -> Change {
+        let mut change = Change::default();
+        for Moved { before, score, now } in &self.moved {
+            change.determined += i32::from(now.families > 1);
+            change.determined -= i32::from(before.is_some_and(|(_, before)| before.families > 1));
+            if *score != now.score {
+                let prior = &self.plan.index.standings[now.condition as usize];
+                let was = self.sums_before(*before, now.condition);
+                let is = sums_of(now.score);
+                change.odds[prior.urgency.index()] += is.0 - was.0;
+                change.weighted += is.1 - was.1;
+            }
+        }
+        let is_moved = |rank: &&Rank| self.moved.binary_search_by_key(&rank.2.0, |moved| moved.now.condition).is_ok();
+        let unmoved = self.ranking.iter().find(|rank| !is_moved(rank)).copied();
+        let moved = self.moved.iter().filter(|moved| moved.now.is_supported()).map(|moved| rank(self.plan, &moved.now));
+        change.best = moved.max().max(unmoved);
+        change
     }
 
     /// What a condition adds to the two sums as it stands.

@@ -9,8 +9,9 @@ use super::super::evaluate::score::{Counted, Families, Heard, Standing};
 use super::super::plan::Plan;
 use super::super::plan::program::to_u32;
 use super::super::truth::Truth;
+use super::super::vocabulary::FindingIndex;
 use super::super::weight::Weight;
-use super::suppose::told::Told;
+use super::suppose::answers::Answers;
 
 /// A rule that could come to say something else than it does.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,7 @@ pub struct WaitingRule {
     /// Of the literals of its table those that are evidence so far, and those whose opposites are.
     shown: u8,
     denied: u8,
-    /// Of its literals those that the answers tell something of.
+    /// Of its literals those of the finding.
     own: u8,
     /// Its place among those too large for a table; what they are evidence of is read off the facts.
     by_facts: Option<u32>,
@@ -94,11 +95,13 @@ impl Waiting {
         }
     }
 
-    /// Takes those of the rules, ascending, that what the answers tell could change.
-    pub fn gather(&mut self, plan: &Plan, facts: &Facts, rules: &[u32], told: &Told) {
+    /// Gathers the rules that an answer to a finding which tells no other could change.
+    pub fn gather(&mut self, plan: &Plan, facts: &Facts, finding: FindingIndex) {
+        let atoms = plan.atoms_of(finding);
         self.rules.clear();
         self.noted.clear();
         self.by_facts = 0;
+        let rules = plan.index.rules_by_finding.of(to_u32(finding.0));
         for &rule in rules {
             let speaker = &plan.index.speakers[rule as usize];
             let condition = speaker.condition;
@@ -109,7 +112,8 @@ impl Waiting {
                 continue;
             }
             let (shown, denied) = facts.sides(speaker);
-            let own = (0..).zip(&speaker.table.literals).filter(|(_, literal)| told.has(**literal / 2));
+            let is_own = |literal: u32| atoms.contains(&(literal as usize / 2));
+            let own = (0..).zip(&speaker.table.literals).filter(|(_, literal)| is_own(**literal));
             let own = own.fold(0, |own, (i, _)| own | 1_u32 << i);
             let is = speaker.table.truth(shown, denied);
             let most = speaker.table.truth(shown | own, denied | own);
@@ -132,19 +136,20 @@ impl Waiting {
         self.noted.extend(rules.map(|rule| facts.evidence(plan, rule, &plan.index.speakers[rule as usize])));
     }
 
-    /// Adds the answers, of so many, from which on a rule may be evidence of something else than before them.
-    pub fn cut(&self, plan: &Plan, waiting: &WaitingRule, told: &Told, answers: u32, cuts: &mut Vec<u32>) {
+    /// Adds the answers from which on a rule may be evidence of something else than before them.
+    pub fn cut(&self, plan: &Plan, waiting: &WaitingRule, answers: &Answers, cuts: &mut Vec<u32>) {
         if waiting.by_facts.is_some() {
-            return cuts.extend(1..answers);
+            return cuts.extend(1..answers.len());
         }
         let literals = &plan.index.speakers[waiting.rule as usize].table.literals;
         for i in bits(waiting.own) {
-            cuts.extend(told.stretches(literals[i] / 2).iter().skip(1).map(|(start, _)| *start));
+            let stretch = answers.stretch(literals[i] / 2);
+            cuts.extend([stretch.start, stretch.end].into_iter().filter(|&cut| 0 < cut && cut < answers.len()));
         }
     }
 
     /// What a rule would be evidence of after an answer.
-    pub fn evidence(&self, plan: &Plan, waiting: &WaitingRule, told: &Told, answer: u32) -> Truth {
+    pub fn evidence(&self, plan: &Plan, waiting: &WaitingRule, answers: &Answers, answer: u32) -> Truth {
         if let Some(place) = waiting.by_facts {
             return self.noted[(answer * self.by_facts + place) as usize];
         }
@@ -152,10 +157,10 @@ impl Waiting {
         let (mut shown, mut denied) = (u32::from(waiting.shown), u32::from(waiting.denied));
         for i in bits(waiting.own) {
             let literal = table.literals[i];
-            let truth = told.truth(literal / 2, answer);
-            let truth = if literal.is_multiple_of(2) { truth } else { truth.negate() };
-            shown |= u32::from(truth.t()) << i;
-            denied |= u32::from(truth.f()) << i;
+            let told = answers.truth(literal / 2, answer);
+            let told = if literal.is_multiple_of(2) { told } else { told.negate() };
+            shown |= u32::from(told.t()) << i;
+            denied |= u32::from(told.f()) << i;
         }
         table.truth(shown, denied)
     }

@@ -1,7 +1,7 @@
 //! The possible answers to a question.
 //!
-//! Owns how likely each answer is with "something else", and what it tells of the finding. The answers stand in a row in
-//! which every atom is told true along one stretch.
+//! Owns how likely each answer is with "something else", and what it tells. The answers stand in a row in which every atom
+//! is told true along one stretch, so that whoever looks at an atom need only look where the stretch begins and ends.
 
 use super::super::super::plan::program::to_u32;
 use super::super::super::plan::{Plan, Test};
@@ -21,7 +21,7 @@ pub struct Answers {
     /// For each atom of the finding the answers that tell it true.
     stretches: Vec<Range<u32>>,
     /// What the other answers tell of an atom.
-    pub elsewhere: Truth,
+    elsewhere: Truth,
     /// The numbers at which another stretch of numbers begins.
     limits: Vec<i64>,
 }
@@ -87,15 +87,21 @@ impl Answers {
         to_u32(self.likely.len())
     }
 
-    /// The atoms of the finding, each with the answers that tell it true.
-    pub fn stretches(&self) -> impl Iterator<Item = (u32, &Range<u32>)> {
-        (self.first_atom..).zip(&self.stretches)
+    /// What an answer tells of an atom of the finding.
+    #[inline]
+    pub fn truth(&self, atom: u32, answer: u32) -> Truth {
+        if self.stretch(atom).contains(&answer) { Truth::TRUE } else { self.elsewhere }
+    }
+
+    /// The answers that tell an atom of the finding true.
+    #[inline]
+    pub fn stretch(&self, atom: u32) -> &Range<u32> {
+        &self.stretches[(atom - self.first_atom) as usize]
     }
 
     /// What an answer tells.
     pub fn told(&self, answer: u32) -> impl Iterator<Item = (u32, Truth)> {
-        let truth = move |stretch: &Range<u32>| if stretch.contains(&answer) { Truth::TRUE } else { self.elsewhere };
-        let told = self.stretches().map(move |(atom, stretch)| (atom, truth(stretch)));
-        told.filter(|(_, truth)| *truth != Truth::UNKNOWN)
+        let atoms = self.first_atom..self.first_atom + to_u32(self.stretches.len());
+        atoms.map(move |atom| (atom, self.truth(atom, answer))).filter(|(_, truth)| *truth != Truth::UNKNOWN)
     }
 }

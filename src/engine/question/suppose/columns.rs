@@ -1,4 +1,4 @@
-//! What the answers to a question change of the scores: condition by condition, for all answers at once.
+//! What the answers to a finding change that tells no other: condition by condition, for all answers at once.
 //!
 //! Owns the walk over the conditions. Along the row of answers a condition stands where it stood except where one of its
 //! rules is told something else, so a number with a hundred stretches costs as much as its rules have limits, not a
@@ -6,13 +6,16 @@
 
 use super::super::super::evaluate::score::{Rank, rank};
 use super::super::waiting::{Says, WaitingRule};
-use super::{Change, Supposing, sums_of};
+use super::{Answers, Change, Supposing, sums_of};
 
 impl Supposing<'_> {
     /// Works out what each answer would change of the scores.
-    pub(super) fn columns(&mut self, answers: u32) {
+    pub(super) fn columns(&mut self, answers: &Answers) {
+        if answers.likely.is_empty() {
+            return;
+        }
         let rules = std::mem::take(&mut self.waiting.rules);
-        self.changes.resize(answers as usize, Change::default());
+        self.changes.resize(answers.likely.len(), Change::default());
         let stays = |rank: &&Rank| rules.binary_search_by_key(&rank.2.0, |rule: &WaitingRule| rule.condition).is_err();
         let unmoved = self.ranking.iter().find(stays).copied();
         for same in rules.chunk_by(|a, b| a.condition == b.condition) {
@@ -31,16 +34,16 @@ impl Supposing<'_> {
     }
 
     /// Finds the answers from which on a condition may stand elsewhere.
-    fn cut(&mut self, rules: &[WaitingRule], answers: u32) {
+    fn cut(&mut self, rules: &[WaitingRule], answers: &Answers) {
         self.cuts.clear();
         self.cuts.push(0);
-        rules.iter().for_each(|rule| self.waiting.cut(self.plan, rule, &self.told, answers, &mut self.cuts));
+        rules.iter().for_each(|rule| self.waiting.cut(self.plan, rule, answers, &mut self.cuts));
         self.cuts.sort_unstable();
         self.cuts.dedup();
     }
 
     /// Notes where one condition would stand, from cut to cut.
-    fn column(&mut self, rules: &[WaitingRule], answers: u32, unmoved: Option<Rank>) {
+    fn column(&mut self, rules: &[WaitingRule], answers: &Answers, unmoved: Option<Rank>) {
         let (plan, condition) = (self.plan, rules[0].condition);
         let before = self.bounds.before(condition);
         let prior = &plan.index.standings[condition as usize];
@@ -51,7 +54,7 @@ impl Supposing<'_> {
             let start = self.cuts[cut];
             said.clear();
             said.extend(rules.iter().map(|rule| {
-                let evidence = self.waiting.evidence(plan, rule, &self.told, start);
+                let evidence = self.waiting.evidence(plan, rule, answers, start);
                 Says { rule: rule.rule, condition, evidence }
             }));
             let now = self.after(&said).or(before.map(|(_, before)| *before));
@@ -68,7 +71,7 @@ impl Supposing<'_> {
             is_determined = families > 1;
             let rank = now.filter(|_| families > 0).map(|now| rank(plan, &now));
             if rank > unmoved {
-                let end = self.cuts.get(cut + 1).map_or(answers, |end| *end);
+                let end = self.cuts.get(cut + 1).map_or(answers.len(), |end| *end);
                 let stretch = &mut self.changes[start as usize..end as usize];
                 stretch.iter_mut().for_each(|change| change.best = change.best.max(rank));
             }
