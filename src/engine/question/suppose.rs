@@ -295,9 +295,7 @@ impl<'a> Supposing<'a> {
             let is_read = |rule: u32| considered[rule as usize / 64] & (1 << (rule % 64)) != 0;
             rules.filter(|&&rule| is_read(rule)).for_each(|&rule| work.rules.mark(rule));
         }
-        facts.shown_since(mark, |literal| {
-            plan.index.speakers_of.of(literal).iter().for_each(|&rule| work.rules.mark(rule));
-        });
+        work.mark_speakers(plan, facts, mark);
         work.ids.clear();
         work.rules.drain_into(&mut work.ids);
         said.extend(work.ids.iter().map(|&rule| {
